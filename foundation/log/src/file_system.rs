@@ -1,0 +1,155 @@
+//! The file system seam: what the log needs of a disk, and the machine's own disk.
+//!
+//! The other side is [`crate::sim::SimFileSystem`], which loses, tears and refuses writes as real disks do.
+//!
+//! Invariant: nothing else in this crate touches files, free space or random numbers.
+
+use std::any::Any;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A directory tree that can be made durable piece by piece.
+pub trait FileSystem: Send + Sync + 'static {
+    /// Creates `dir` and its parents where absent; durable on return.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Takes the one writer's lock of `dir`, held until the value is dropped; `None` when somebody else has it.
+    fn lock(&self, dir: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>>;
+    /// Names of the files in `dir`; empty when `dir` does not exist.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Creates an empty file for reading and writing, in place of any of that name. Its name is durable only after
+    /// [`FileSystem::sync_dir`].
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn LogFile>>;
+    /// Opens an existing file for reading and writing.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn LogFile>>;
+    /// Opens an existing file for reading only.
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn LogFile>>;
+    /// Gives a file another name; durable only after [`FileSystem::sync_dir`].
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Deletes a file; durable only after [`FileSystem::sync_dir`].
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in `dir` durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Bytes that can still be written to the disk of `dir`.
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
+    /// A number that nobody can predict, for the salt of a segment.
+    fn random(&self) -> u64;
+}
+
+/// An open file. All access is by position.
+pub trait LogFile: Send + Sync {
+    /// Size in bytes.
+    fn size(&self) -> io::Result<u64>;
+    /// Reads up to `buf.len()` bytes; fewer at the end of the file.
+    fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize>;
+    /// Writes; returns how much, which a caller must check.
+    fn write_at(&self, buf: &[u8], position: u64) -> io::Result<usize>;
+    /// Makes all that was written durable, the file's size included (`fdatasync`).
+    fn sync_data(&self) -> io::Result<()>;
+}
+
+/// The machine's file system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealFileSystem;
+
+impl FileSystem for RealFileSystem {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        if dir.is_dir() {
+            return Ok(());
+        }
+        let parent = parent_of(dir);
+        self.create_dir(parent)?;
+        match fs::create_dir(dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        self.sync_dir(parent)
+    }
+
+    fn lock(&self, dir: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(dir.join("lock"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            // A name that is not UTF-8 is not one of ours.
+            names.extend(entry?.file_name().into_string());
+        }
+        Ok(names)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn LogFile>> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+        Ok(Arc::new(RealFile(file)))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn LogFile>> {
+        Ok(Arc::new(RealFile(OpenOptions::new().read(true).write(true).open(path)?)))
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn LogFile>> {
+        Ok(Arc::new(RealFile(File::open(path)?)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let disk = rustix::fs::statvfs(dir)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    fn random(&self) -> u64 {
+        rand::random()
+    }
+}
+
+/// The directory of `path`; `.` for a bare name.
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) => Path::new("."),
+        None => path,
+    }
+}
+
+struct RealFile(File);
+
+impl LogFile for RealFile {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
+        self.0.read_at(buf, position)
+    }
+
+    fn write_at(&self, buf: &[u8], position: u64) -> io::Result<usize> {
+        self.0.write_at(buf, position)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
