@@ -1,0 +1,125 @@
+//! One pass over OTLP protobuf bytes, straight into views: no object tree, no allocation per item.
+//!
+//! Where it sits: the agent checks and derives with it before it sends; the collector fills its columns with it.
+//! `prost` decodes the same bytes in the tests and must see the same.
+//!
+//! Invariants:
+//! - bytes that prost refuses are refused; the few that only we refuse have a [`Problem`](crate::Problem) that says
+//!   why (groups, repeated singular messages, nesting beyond [`VALUE_DEPTH_MAX`], lists beyond [`DecodeLimits`]);
+//! - a view is fully validated when a visitor sees it: iterating it cannot fail;
+//! - a visitor sees a resource before its scopes and a scope before its items, whatever the order on the wire;
+//! - after an error the visitor may have seen items already: whoever uses them drops what it built.
+
+mod attributes;
+mod packed;
+mod view;
+mod wire;
+
+pub use attributes::{KeyValues, VALUE_DEPTH_MAX, Value};
+use daymark_model::Signal;
+pub use view::{
+    Buckets, Doubles, EventView, Events, ExemplarView, Exemplars, ExponentialView, Fixed64s, HistogramView, LinkView,
+    Links, LogView, MetricKind, MetricView, Number, PointValue, PointView, ResourceView, ScopeView, SpanView,
+    SummaryView, Temporality, Varints,
+};
+
+use crate::DecodeError;
+
+/// Caps on the content of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodeLimits {
+    /// Items (spans, log records, data points) in one request.
+    pub max_items: u64,
+    /// Entries of one list of one item (attributes, events, links, exemplars, quantiles).
+    pub max_list: usize,
+}
+
+impl DecodeLimits {
+    /// What the walkers themselves bear: above any configured limit.
+    pub const CEILING: DecodeLimits = DecodeLimits { max_items: u64::MAX, max_list: 65_536 };
+}
+
+impl Default for DecodeLimits {
+    fn default() -> DecodeLimits {
+        DecodeLimits { max_items: 500_000, max_list: 4_096 }
+    }
+}
+
+/// What a walk has met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Walked {
+    /// All items: visited and rejected.
+    pub items: u64,
+    /// Items that the visitor did not see, because their ids or times are invalid.
+    pub rejected: u64,
+    /// Why the first of them was rejected.
+    pub reason: Option<&'static str>,
+}
+
+/// Sees the content of an `ExportTraceServiceRequest` in order.
+pub trait TraceVisitor {
+    /// A resource begins; the spans until the next call belong to it.
+    fn resource(&mut self, _resource: &ResourceView<'_, '_>) {}
+    /// A scope of the current resource begins.
+    fn scope(&mut self, _scope: &ScopeView<'_, '_>) {}
+    /// A valid span of the current scope.
+    fn span(&mut self, span: &SpanView<'_, '_>);
+}
+
+/// Sees the content of an `ExportLogsServiceRequest` in order.
+pub trait LogVisitor {
+    /// A resource begins; the records until the next call belong to it.
+    fn resource(&mut self, _resource: &ResourceView<'_, '_>) {}
+    /// A scope of the current resource begins.
+    fn scope(&mut self, _scope: &ScopeView<'_, '_>) {}
+    /// A valid log record of the current scope.
+    fn log(&mut self, log: &LogView<'_, '_>);
+}
+
+/// Sees the content of an `ExportMetricsServiceRequest` in order.
+pub trait MetricVisitor {
+    /// A resource begins; the metrics until the next call belong to it.
+    fn resource(&mut self, _resource: &ResourceView<'_, '_>) {}
+    /// A scope of the current resource begins.
+    fn scope(&mut self, _scope: &ScopeView<'_, '_>) {}
+    /// A metric of the current scope begins; the points until the next call belong to it.
+    fn metric(&mut self, metric: &MetricView<'_, '_>);
+    /// A valid data point of the current metric.
+    fn point(&mut self, point: &PointView<'_, '_>);
+}
+
+/// Walks an `ExportTraceServiceRequest`.
+///
+/// # Errors
+/// [`DecodeError`] when the bytes are not that message.
+pub fn walk_traces(payload: &[u8], visitor: &mut impl TraceVisitor) -> Result<Walked, DecodeError> {
+    let _ = (payload, visitor);
+    todo!()
+}
+
+/// Walks an `ExportLogsServiceRequest`.
+///
+/// # Errors
+/// [`DecodeError`] when the bytes are not that message.
+pub fn walk_logs(payload: &[u8], visitor: &mut impl LogVisitor) -> Result<Walked, DecodeError> {
+    let _ = (payload, visitor);
+    todo!()
+}
+
+/// Walks an `ExportMetricsServiceRequest`. Items are data points.
+///
+/// # Errors
+/// [`DecodeError`] when the bytes are not that message.
+pub fn walk_metrics(payload: &[u8], visitor: &mut impl MetricVisitor) -> Result<Walked, DecodeError> {
+    let _ = (payload, visitor);
+    todo!()
+}
+
+/// Validates an export request of `signal` and counts its items, within `limits`.
+///
+/// # Errors
+/// [`DecodeError`] when the bytes are not that message or pass a limit.
+pub fn check(signal: Signal, payload: &[u8], limits: &DecodeLimits) -> Result<Walked, DecodeError> {
+    let _ = (signal, payload, limits);
+    todo!()
+}

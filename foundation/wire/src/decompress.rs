@@ -1,0 +1,1 @@
+//! Capped decompression. The only place where raw decompressors are allowed.

@@ -1,0 +1,88 @@
+//! The seam between the listeners and what takes the data: the agent's pipeline, the collector, or a collector
+//! far away behind [`CollectorClient`](crate::CollectorClient).
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use daymark_model::{AgentId, LedgerSnapshot, Refusal, Signal, Stamp, TenantId, UnixNanos};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+/// Takes telemetry and makes it durable.
+#[async_trait]
+pub trait Ingest: Send + Sync + 'static {
+    /// Stores one request. `Ok` means that it is durable.
+    ///
+    /// # Errors
+    /// [`Refusal`] when nothing of the request was stored, or when that is not known (class `Retry`).
+    async fn ingest(&self, request: IngestRequest) -> Result<IngestAnswer, Refusal>;
+
+    /// Takes note of a living agent and of the event time it has closed.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the heartbeat could not be taken; the next one replaces it.
+    async fn heartbeat(&self, beat: Heartbeat) -> Result<(), Refusal>;
+}
+
+/// One request of one client, decompressed.
+#[derive(Clone, Debug)]
+pub struct IngestRequest {
+    /// Whose data it is: from the key of the request, never from its content.
+    pub tenant: TenantId,
+    /// The data.
+    pub payload: Payload,
+    /// Marks an agent's batch so that a repeated one is recognised; absent on requests of other clients.
+    pub stamp: Option<Stamp>,
+    /// The sender will send no more events that ended before this time.
+    pub closed_until: Option<UnixNanos>,
+    /// [`content_hash`] of the client's bytes: recognises a byte-identical retry, also after a restart.
+    pub content_hash: u128,
+}
+
+/// The data of a request: protobuf bytes, decompressed.
+#[derive(Clone, Debug)]
+pub enum Payload {
+    /// An `Export{Trace,Logs,Metrics}ServiceRequest`.
+    Signal(Signal, Bytes),
+    /// A [`Batch`](crate::batch) of an agent.
+    Batch(Bytes),
+}
+
+impl Payload {
+    /// The protobuf bytes.
+    pub fn bytes(&self) -> &Bytes {
+        match self {
+            Payload::Signal(_, bytes) | Payload::Batch(bytes) => bytes,
+        }
+    }
+}
+
+/// What became of an accepted request. Becomes OTLP's `partial_success`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IngestAnswer {
+    /// Items that were refused for good; the rest is durable.
+    pub rejected_items: u64,
+    /// Why, or a warning when nothing was refused.
+    pub message: Option<String>,
+}
+
+/// Sent by every agent once a second, also when it has no data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Which agent.
+    pub agent: AgentId,
+    /// Which run of that agent.
+    pub epoch: u64,
+    /// Whose agent. The receiver overwrites it with the tenant of the request's key.
+    #[serde(default)]
+    pub tenant: TenantId,
+    /// The agent will send no more events that ended before this time.
+    pub closed_until: UnixNanos,
+    /// What the agent has counted so far in this run.
+    pub ledger: LedgerSnapshot,
+}
+
+/// Fingerprint (xxh3, 128 bits) of a client's request bytes after decompression, told apart by signal.
+pub fn content_hash(signal: Signal, bytes: &[u8]) -> u128 {
+    // Seed 0 stays free for batches, which carry the hash of the client's request in a header.
+    xxh3_128_with_seed(bytes, signal as u64 + 1)
+}

@@ -1,0 +1,1 @@
+//! Protobuf writing: tags, varints and nested messages into one buffer.

@@ -1,0 +1,55 @@
+//! The limits of a listener.
+
+use std::sync::Arc;
+
+use daymark_guard::{Clock, SystemClock};
+use daymark_model::Ledger;
+
+use super::TenantKeys;
+use crate::DecodeLimits;
+
+/// Limits of one listener. Every limit holds per listener: HTTP and gRPC each have their own.
+#[derive(Clone)]
+pub struct ReceiveOptions {
+    /// Largest request as sent, bytes.
+    pub max_request_bytes: usize,
+    /// Largest request after decompression and after turning JSON into protobuf, bytes.
+    pub max_decompressed_bytes: usize,
+    /// Memory for all requests in hand together, bytes; beyond it requests are turned away (503 / UNAVAILABLE).
+    pub max_inflight_bytes: usize,
+    /// Requests in hand at once; beyond it requests are turned away (503 / UNAVAILABLE).
+    pub max_concurrent_requests: usize,
+    /// Connections at once; beyond it new ones wait to be accepted.
+    pub max_connections: usize,
+    /// Time for one request from its headers to its answer, milliseconds.
+    pub request_timeout_ms: u64,
+    /// Wait that is asked of clients that were turned away here, milliseconds.
+    pub retry_after_ms: u64,
+    /// Limits on the content.
+    pub decode: DecodeLimits,
+    /// Who may send, and as which tenant.
+    pub keys: TenantKeys,
+    /// Counts requests refused before [`Ingest`](crate::Ingest) sees them, one item each.
+    pub ledger: Ledger,
+    /// Gives events without a time their time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl ReceiveOptions {
+    /// The defaults, counting into `ledger`.
+    pub fn new(ledger: Ledger) -> ReceiveOptions {
+        ReceiveOptions {
+            max_request_bytes: 16 << 20,
+            max_decompressed_bytes: 64 << 20,
+            max_inflight_bytes: 256 << 20,
+            max_concurrent_requests: 256,
+            max_connections: 1024,
+            request_timeout_ms: 10_000,
+            retry_after_ms: 1_000,
+            decode: DecodeLimits::default(),
+            keys: TenantKeys::default(),
+            ledger,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
