@@ -4,7 +4,7 @@
 //! of the HDR V2 encoding.
 
 /// Number of buckets that cover all of `u64`.
-pub(crate) const BUCKETS: u16 = 256 + 55 * 128;
+pub(crate) const BUCKETS: u16 = 256 + 56 * 128;
 
 /// Number of a bucket, below [`BUCKETS`].
 pub(crate) type BucketIndex = u16;

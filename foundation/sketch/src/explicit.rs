@@ -179,4 +179,4 @@ fn read_f64(cursor: &mut Cursor<'_>) -> Result<f64, SketchError> {
 
 #[cfg(test)]
 #[path = "explicit_tests.rs"]
-mod tests;
+pub(crate) mod tests;

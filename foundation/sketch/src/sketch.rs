@@ -277,4 +277,4 @@ impl Iterator for Indices<'_> {
 
 #[cfg(test)]
 #[path = "sketch_tests.rs"]
-mod tests;
+pub(crate) mod tests;
