@@ -1,1 +1,41 @@
-//! placeholder
+//! The store: tables of spans, logs, traces and metric windows, as Delta Lake tables with text index sidecars.
+//!
+//! Where it sits: the collector writes segments ([`write_segment`]) and publishes them ([`Table::commit`]); query, SQL
+//! and alerts read through [`Reader`], which joins a table snapshot with the collector's hot rows ([`HotSource`]).
+//!
+//! Invariants:
+//! - a commit is one put-if-absent of a synced file, after the synced data it names; it carries the consumed log offset,
+//!   which never goes back (design G2);
+//! - a damaged index never changes an answer: the segment is scanned instead, and the damage is reported;
+//! - metric fragments are merged in one place ([`series`]), each exactly once.
+//!
+//! Bytes on disk: `docs/formats/tables.md`.
+
+pub mod body;
+mod cache;
+mod delta;
+mod disk;
+mod error;
+mod format;
+mod hot;
+mod hot_http;
+mod index;
+mod reader;
+mod schema;
+mod segment;
+pub mod series;
+mod store;
+mod table;
+mod ulid;
+
+pub use body::BodyQuery;
+pub use disk::Disk;
+pub use error::StoreError;
+pub use hot::{AgentStatus, CollectorStatus, HotError, HotRequest, HotRows, HotSource};
+pub use hot_http::{HttpHotSource, StaleBody, THROUGH_HEADER};
+pub use reader::{Filter, PageTimes, ReadSpec, Reader, RowChoice, Search, Segment, View};
+pub use schema::{TableName, attributes_builder, attributes_type, strings_builder, strings_type, timestamp_type};
+pub use segment::{IndexMeta, SegmentFile, SegmentMeta, SegmentOptions, write_segment};
+pub use series::{Exemplar, MatchOp, Matcher, Point, Resolution, Series, SeriesQuery, read_series};
+pub use store::{Store, StoreOptions};
+pub use table::{COLLECTOR, Commit, Retained, Snapshot, Table};

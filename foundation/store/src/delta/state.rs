@@ -1,0 +1,62 @@
+//! What a table holds at one version: the sum of its commits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::action::{Action, Metadata, Protocol, percent_decode, segment_of};
+use crate::segment::SegmentMeta;
+use crate::{StoreError, TableName};
+
+/// The table at `version`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct State {
+    /// `None` before the first commit.
+    pub(crate) version: Option<u64>,
+    pub(crate) metadata: Option<Metadata>,
+    /// By path, which is by time of writing.
+    pub(crate) live: BTreeMap<String, Arc<SegmentMeta>>,
+    /// Removed paths and when, milliseconds, until their files are deleted.
+    pub(crate) tombstones: BTreeMap<String, i64>,
+    /// Newest version of each application id.
+    pub(crate) txns: BTreeMap<String, i64>,
+    /// Version of the newest checkpoint known.
+    pub(crate) checkpoint: Option<u64>,
+}
+
+impl State {
+    /// Applies the actions of one commit or checkpoint.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownProtocol`].
+    pub(crate) fn apply(&mut self, actions: Vec<Action>, table: TableName, path: &str) -> Result<(), StoreError> {
+        for action in actions {
+            if let Some(Protocol { min_reader_version: reader, min_writer_version: writer }) = action.protocol
+                && (reader > 1 || writer > 2)
+            {
+                return Err(StoreError::UnknownProtocol { table: path.to_owned(), reader, writer });
+            }
+            if let Some(metadata) = action.meta_data {
+                self.metadata = Some(metadata);
+            }
+            if let Some(remove) = action.remove {
+                let removed = percent_decode(&remove.path);
+                self.live.remove(&removed);
+                self.tombstones.insert(removed, remove.deletion_timestamp.unwrap_or(0));
+            }
+            if let Some(add) = action.add {
+                let segment = segment_of(add, table);
+                self.tombstones.remove(&segment.path);
+                self.live.insert(segment.path.clone(), Arc::new(segment));
+            }
+            if let Some(txn) = action.txn {
+                self.txns.insert(txn.app_id, txn.version);
+            }
+        }
+        Ok(())
+    }
+
+    /// The version that the next commit gets.
+    pub(crate) fn next_version(&self) -> u64 {
+        self.version.map_or(0, |version| version + 1)
+    }
+}

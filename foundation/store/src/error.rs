@@ -1,0 +1,174 @@
+//! What can go wrong with tables, each with the class that tells the caller what to do.
+
+use daymark_model::{Classify, ErrorClass, LogOffset};
+
+/// A failure of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The object store failed: disk, permissions, network.
+    #[error("object store: {0}")]
+    Object(#[from] object_store::Error),
+    /// A file operation outside the object store failed.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or directory.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A Parquet file cannot be written or read.
+    #[error("parquet {path}: {source}")]
+    Parquet {
+        /// The file, relative to the tables directory.
+        path: String,
+        /// What the reader or writer said.
+        source: parquet::errors::ParquetError,
+    },
+    /// Columns do not fit together.
+    #[error("arrow: {0}")]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// A commit file of the table's log is empty or not whole. The table is not readable past the version before it.
+    #[error("torn commit {path}: {reason}; move the file away to continue from the version before it")]
+    TornCommit {
+        /// The commit file, relative to the tables directory.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A commit or a checkpoint that others still need is not there.
+    #[error("table log {path}: {reason}")]
+    BrokenLog {
+        /// The log directory or file.
+        path: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// The data was written by another version of Daymark.
+    #[error("{path} has format {found}, this version of daymark reads format {supported}")]
+    UnknownFormat {
+        /// The `FORMAT` file.
+        path: String,
+        /// What it says.
+        found: String,
+        /// What this version reads.
+        supported: u32,
+    },
+    /// A table asks for protocol features that Daymark does not have.
+    #[error("table {table}: delta protocol reader {reader}, writer {writer} is newer than 1, 2")]
+    UnknownProtocol {
+        /// The table's path.
+        table: String,
+        /// `minReaderVersion`.
+        reader: i64,
+        /// `minWriterVersion`.
+        writer: i64,
+    },
+    /// The offset of a commit was consumed before: the rows are already in the table (design G2).
+    #[error("table {table}: commit consumes log offset {offered}, but {current} is consumed already")]
+    AlreadyConsumed {
+        /// The table's path.
+        table: String,
+        /// Offset of the commit that was refused.
+        offered: LogOffset,
+        /// Offset the table holds.
+        current: LogOffset,
+    },
+    /// A commit removes a segment that is not (or no longer) in the table: another commit removed it first.
+    #[error("table {table}: {path} is not live, so it cannot be removed")]
+    NotLive {
+        /// The table's path.
+        table: String,
+        /// The segment.
+        path: String,
+    },
+    /// A commit adds a path that is in the table already.
+    #[error("table {table}: {path} is in the table already")]
+    AlreadyLive {
+        /// The table's path.
+        table: String,
+        /// The segment.
+        path: String,
+    },
+    /// Other writers were always faster.
+    #[error("table {table}: gave up after {attempts} lost races for the next version")]
+    Contended {
+        /// The table's path.
+        table: String,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// An index file is damaged: readers scan the segment instead.
+    #[error("index {path}: {reason}")]
+    DamagedIndex {
+        /// The index file.
+        path: String,
+        /// Section and fault.
+        reason: String,
+    },
+    /// The text index library failed.
+    #[error("text index: {0}")]
+    Tantivy(#[from] tantivy::TantivyError),
+    /// Rows to write do not have the table's columns.
+    #[error("rows for table {table} do not have its schema: {reason}")]
+    WrongSchema {
+        /// The table.
+        table: &'static str,
+        /// The first difference.
+        reason: String,
+    },
+    /// A segment without rows was to be written.
+    #[error("a segment needs at least one row")]
+    EmptySegment,
+    /// A stored histogram cannot be decoded.
+    #[error("histogram: {0}")]
+    Histogram(String),
+    /// A worker thread was lost.
+    #[error("background work failed: {0}")]
+    Background(String),
+    /// An answer is larger than its limit.
+    #[error("{what} exceeds {limit}")]
+    TooLarge {
+        /// What was read.
+        what: &'static str,
+        /// The limit with its unit.
+        limit: String,
+    },
+}
+
+impl StoreError {
+    pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> StoreError {
+        StoreError::Io { path: path.display().to_string(), source }
+    }
+
+    pub(crate) fn parquet(path: &str, source: parquet::errors::ParquetError) -> StoreError {
+        StoreError::Parquet { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn background(error: &tokio::task::JoinError) -> StoreError {
+        StoreError::Background(error.to_string())
+    }
+}
+
+impl Classify for StoreError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            StoreError::Object(_) | StoreError::Io { .. } | StoreError::Contended { .. } => ErrorClass::Retry,
+            StoreError::Parquet { .. }
+            | StoreError::TornCommit { .. }
+            | StoreError::BrokenLog { .. }
+            | StoreError::DamagedIndex { .. }
+            | StoreError::Histogram(_) => ErrorClass::Corrupt,
+            StoreError::UnknownFormat { .. } | StoreError::UnknownProtocol { .. } | StoreError::TooLarge { .. } => {
+                ErrorClass::Reject
+            }
+            StoreError::Arrow(_)
+            | StoreError::AlreadyConsumed { .. }
+            | StoreError::NotLive { .. }
+            | StoreError::AlreadyLive { .. }
+            | StoreError::Tantivy(_)
+            | StoreError::WrongSchema { .. }
+            | StoreError::EmptySegment
+            | StoreError::Background(_) => ErrorClass::Bug,
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! A consistent view: one snapshot of a table and the hot rows after it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use daymark_model::{LogOffset, Receipt, TenantId, TimeRange};
+
+use super::{ReadSpec, Segment};
+use crate::{HotError, HotRequest, HotRows, HotSource, Snapshot, Store, StoreError, Table, TableName};
+
+/// How often a view is begun anew because the snapshot was too old for the collector.
+const MAX_STALE: u32 = 10;
+/// Wait before the next try: the commit that the collector knows of becomes visible at once on local disk.
+const STALE_WAIT_MS: u64 = 10;
+
+/// Reads tables, hot rows included.
+#[derive(Clone)]
+pub struct Reader {
+    store: Arc<Store>,
+    hot: Option<Arc<dyn HotSource>>,
+}
+
+/// Published and hot rows of one table in a range of time. Segments and batches may hold rows outside the range: add
+/// [`crate::Filter::time`].
+pub struct View {
+    /// Which table.
+    pub table: TableName,
+    /// The range asked for.
+    pub range: TimeRange,
+    /// The table's snapshot.
+    pub snapshot: Snapshot,
+    /// Segments that may hold rows in the range, oldest written first.
+    pub segments: Vec<Segment>,
+    /// Hot rows that may lie in the range, with all columns or those asked for.
+    pub hot: Vec<RecordBatch>,
+    /// Newest log offset reflected, hot rows included.
+    pub through: LogOffset,
+    /// What was read so far; the view's methods add to it.
+    pub receipt: Receipt,
+}
+
+impl Reader {
+    /// Reads `store`, and hot rows from `hot`. Without a source only published rows are seen, which is complete only
+    /// where no collector runs (offline tools).
+    pub fn new(store: Arc<Store>, hot: Option<Arc<dyn HotSource>>) -> Reader {
+        Reader { store, hot }
+    }
+
+    /// The tables.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// The collector.
+    pub fn hot_source(&self) -> Option<&Arc<dyn HotSource>> {
+        self.hot.as_ref()
+    }
+
+    /// A view with all columns of the hot rows.
+    ///
+    /// # Errors
+    /// Faults of the store. A collector that cannot be reached makes the receipt partial instead.
+    pub async fn view(&self, tenant: &TenantId, name: TableName, range: TimeRange) -> Result<View, StoreError> {
+        self.view_columns(tenant, name, range, None).await
+    }
+
+    /// A view whose hot rows have only `columns` (plus nothing): less to send from a collector elsewhere.
+    ///
+    /// # Errors
+    /// As [`Reader::view`].
+    pub async fn view_columns(
+        &self,
+        tenant: &TenantId,
+        name: TableName,
+        range: TimeRange,
+        columns: Option<Vec<String>>,
+    ) -> Result<View, StoreError> {
+        let table = self.store.table(tenant, name);
+        let mut receipt = Receipt::new();
+        let mut snapshot = table.snapshot().await?;
+        let mut rows = HotRows { through: snapshot.consumed, batches: Vec::new() };
+        let mut stale = 0;
+        while let Some(source) = &self.hot {
+            let request = HotRequest {
+                tenant: tenant.clone(),
+                table: name,
+                time: range,
+                columns: columns.clone(),
+                after: snapshot.consumed,
+            };
+            match source.hot(request).await {
+                Ok(answer) => rows = answer,
+                Err(HotError::Stale { .. }) if stale < MAX_STALE => {
+                    stale += 1;
+                    snapshot = table.snapshot().await?;
+                    if stale > 1 {
+                        tokio::time::sleep(Duration::from_millis(STALE_WAIT_MS)).await;
+                    }
+                    continue;
+                }
+                Err(error) => receipt.miss(format!("rows of {name} not yet published: {error}")),
+            }
+            break;
+        }
+        rows.through = rows.through.max(snapshot.consumed);
+        receipt.segments_total = snapshot.segments.len() as u64;
+        receipt.hot_rows = rows.batches.iter().map(|batch| batch.num_rows() as u64).sum();
+        let inside = snapshot.segments.iter().filter(|segment| segment.overlaps(range));
+        let segments = inside.map(|meta| Segment::new(table.clone(), Arc::clone(meta))).collect();
+        Ok(View { table: name, range, snapshot, segments, hot: rows.batches, through: rows.through, receipt })
+    }
+
+    /// The table handle behind a view.
+    pub fn table(&self, tenant: &TenantId, name: TableName) -> Table {
+        self.store.table(tenant, name)
+    }
+}
+
+impl View {
+    /// Rows of the view's range that pass the filters of `spec`, from all segments and the hot rows, in no order.
+    /// A segment that cannot be read makes the receipt partial.
+    ///
+    /// # Errors
+    /// When a filter or a column does not fit the table.
+    pub async fn read(&mut self, spec: &ReadSpec) -> Result<Vec<RecordBatch>, StoreError> {
+        let mut spec = spec.clone();
+        if self.range != TimeRange::ALL {
+            spec.filters.insert(0, crate::Filter::time(self.table, self.range));
+        }
+        let mut batches = Vec::new();
+        for segment in self.segments.clone() {
+            if let Some(read) = self.read_segment(&segment, &spec).await? {
+                batches.extend(read);
+            }
+        }
+        for batch in &self.hot {
+            batches.push(spec.apply(batch)?);
+        }
+        batches.retain(|batch| batch.num_rows() > 0);
+        Ok(batches)
+    }
+
+    /// Reads one segment and counts it. `None` when it is damaged, which the receipt then says.
+    pub(super) async fn read_segment(
+        &mut self,
+        segment: &Segment,
+        spec: &ReadSpec,
+    ) -> Result<Option<Vec<RecordBatch>>, StoreError> {
+        let rows = segment.pages_in(self.range).await.map(|pages| pages.intersect(&spec.rows));
+        let read = match rows {
+            Ok(rows) if rows.is_empty() => return Ok(Some(Vec::new())),
+            Ok(rows) => {
+                self.receipt.segments_read += 1;
+                self.receipt.rows_scanned += rows.count(segment.meta().rows);
+                segment.read(&ReadSpec { rows, ..spec.clone() }).await
+            }
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(batches) => Ok(Some(batches)),
+            Err(error) if segment.is_unreadable(&error) => {
+                tracing::warn!(segment = segment.meta().path, %error, "segment is not readable");
+                self.receipt.miss(format!("segment {} of {}: {error}", segment.meta().path, self.table));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

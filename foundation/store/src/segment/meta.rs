@@ -1,0 +1,70 @@
+//! What a table's log says about a segment.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use daymark_model::{LogOffset, TimeRange, UnixNanos};
+use serde_json::Value;
+
+/// A published segment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SegmentMeta {
+    /// File name inside the table's directory: `<ulid>.parquet`.
+    pub path: String,
+    /// Rows in it.
+    pub rows: u64,
+    /// Size of the Parquet file.
+    pub bytes: u64,
+    /// First and last time of its rows, both inside.
+    pub time: (UnixNanos, UnixNanos),
+    /// First and last log offset of its rows, both inside.
+    pub offsets: (LogOffset, LogOffset),
+    /// The text index, for logs.
+    pub index: Option<IndexMeta>,
+    /// When it was written, milliseconds since the epoch.
+    pub modified_ms: i64,
+    /// Delta statistics as JSON text: `numRecords`, `minValues`, `maxValues`, `nullCount`.
+    pub stats: Arc<str>,
+}
+
+impl SegmentMeta {
+    /// Whether rows of it may lie in `range`.
+    pub fn overlaps(&self, range: TimeRange) -> bool {
+        range.overlaps(self.time.0, self.time.1)
+    }
+
+    /// Smallest and largest value of each column that has them (strings may be rounded outwards), parsed on each call.
+    pub fn column_bounds(&self) -> BTreeMap<String, (Value, Value)> {
+        let Ok(Value::Object(mut stats)) = serde_json::from_str(&self.stats) else { return BTreeMap::new() };
+        let (Some(Value::Object(min)), Some(Value::Object(mut max))) =
+            (stats.remove("minValues"), stats.remove("maxValues"))
+        else {
+            return BTreeMap::new();
+        };
+        min.into_iter().filter_map(|(column, low)| max.remove(&column).map(|high| (column, (low, high)))).collect()
+    }
+}
+
+/// The text index of a segment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IndexMeta {
+    /// File inside the table's directory: `_idx/<ulid>.idx`.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Rows of a page: document n of the index stands for rows `n * rows_per_page ..`.
+    pub rows_per_page: u32,
+}
+
+/// A segment that is durable and not yet published. Hand it to [`crate::Table::commit`].
+#[derive(Clone, Debug)]
+pub struct SegmentFile {
+    pub(crate) meta: SegmentMeta,
+}
+
+impl SegmentFile {
+    /// What the table's log will say about it.
+    pub fn meta(&self) -> &SegmentMeta {
+        &self.meta
+    }
+}

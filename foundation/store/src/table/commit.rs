@@ -1,0 +1,100 @@
+//! Committing: check, put if absent, and again after a lost race.
+
+use daymark_model::LogOffset;
+use object_store::path::Path;
+use object_store::{ObjectStore, PutMode};
+
+use super::Table;
+use crate::delta::{Action, Metadata, Protocol, Remove, State, Txn, add_of, commit_path, encode_commit};
+use crate::segment::SegmentFile;
+use crate::ulid::new_ulid;
+use crate::{StoreError, TableName};
+
+/// What a commit changes. Maintenance consumes no log offset.
+pub(super) struct Change {
+    pub(super) add: Vec<SegmentFile>,
+    pub(super) remove: Vec<String>,
+    pub(super) txn: Option<(String, LogOffset)>,
+}
+
+impl Change {
+    /// Whether the change may follow `state`.
+    fn check(&self, state: &State, name: TableName, table: &Path) -> Result<(), StoreError> {
+        let table = || table.to_string();
+        if let Some((writer, offered)) = &self.txn
+            && let Some(&current) = state.txns.get(writer)
+        {
+            let current = LogOffset(current.max(0) as u64);
+            if *offered < current || (*offered == current && !name.rows_are_versioned()) {
+                return Err(StoreError::AlreadyConsumed { table: table(), offered: *offered, current });
+            }
+        }
+        if let Some(path) = self.remove.iter().find(|path| !state.live.contains_key(*path)) {
+            return Err(StoreError::NotLive { table: table(), path: path.clone() });
+        }
+        let known = |path: &String| state.live.contains_key(path) || state.tombstones.contains_key(path);
+        if let Some(added) = self.add.iter().find(|added| known(&added.meta.path)) {
+            return Err(StoreError::AlreadyLive { table: table(), path: added.meta.path.clone() });
+        }
+        Ok(())
+    }
+
+    /// The actions that bring `state` to the next version.
+    fn actions(&self, state: &State, name: TableName, now_ms: i64) -> Vec<Action> {
+        let mut actions = Vec::with_capacity(self.add.len() + self.remove.len() + 3);
+        if state.version.is_none() {
+            let id = table_id();
+            actions.push(Action { protocol: Some(Protocol::OURS), ..Action::default() });
+            actions.push(Action { meta_data: Some(Metadata::new(name, id, now_ms)), ..Action::default() });
+        }
+        if let Some((writer, consumed)) = &self.txn {
+            let txn = Txn { app_id: writer.clone(), version: consumed.0 as i64, last_updated: Some(now_ms) };
+            actions.push(Action { txn: Some(txn), ..Action::default() });
+        }
+        for path in &self.remove {
+            let remove = Remove { path: path.clone(), deletion_timestamp: Some(now_ms), data_change: true };
+            actions.push(Action { remove: Some(remove), ..Action::default() });
+        }
+        for added in &self.add {
+            actions.push(Action { add: Some(add_of(&added.meta)), ..Action::default() });
+        }
+        actions
+    }
+}
+
+/// A table id has to look like a UUID for some readers.
+fn table_id() -> String {
+    let hash = |seed: u64| xxhash_rust::xxh3::xxh3_128_with_seed(new_ulid(Default::default()).as_bytes(), seed);
+    let digits = format!("{:032x}", hash(0));
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+}
+
+impl Table {
+    pub(super) async fn apply_change(&self, change: Change) -> Result<u64, StoreError> {
+        let inner = &self.inner;
+        let options = &inner.shared.options;
+        let mut state = inner.state.lock().await;
+        for _ in 0..options.commit_attempts {
+            inner.log.refresh(&mut state).await?;
+            change.check(&state, inner.name, &inner.log.table)?;
+            let version = state.next_version();
+            let now_ms = (options.clock.now().0 / 1_000_000) as i64;
+            let actions = change.actions(&state, inner.name, now_ms);
+            let text = encode_commit(&actions, now_ms)?;
+            let path = commit_path(&inner.log.table, version);
+            match inner.log.objects.put_opts(&path, text.into(), PutMode::Create.into()).await {
+                Ok(_) => {
+                    state.apply(actions, inner.name, inner.log.table.as_ref())?;
+                    state.version = Some(version);
+                    self.publish(&state);
+                    self.checkpoint_when_due(&state);
+                    return Ok(version);
+                }
+                // Another writer took the version: see what it did and check again.
+                Err(object_store::Error::AlreadyExists { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Contended { table: inner.log.table.to_string(), attempts: options.commit_attempts })
+    }
+}

@@ -1,0 +1,160 @@
+//! What keeps a table small: checkpoints, retention by age, deletion of files nobody needs.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{AcqRel, Release};
+
+use daymark_model::{TimeRange, UnixNanos};
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+
+use super::Table;
+use super::commit::Change;
+use crate::StoreError;
+use crate::delta::{CheckpointContent, State, write_checkpoint};
+use crate::segment::SegmentMeta;
+
+/// What retention did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retained {
+    /// Segments taken out of the table.
+    pub segments: u64,
+    /// Their rows.
+    pub rows: u64,
+    /// Files deleted: of segments removed earlier, orphans, old log files.
+    pub files_deleted: u64,
+}
+
+impl Table {
+    /// Takes out segments whose rows are all older than `older_than`, then deletes files whose grace has ended.
+    ///
+    /// # Errors
+    /// As [`Table::commit`]. Files that cannot be deleted are left for the next call.
+    pub async fn retain(&self, older_than: UnixNanos) -> Result<Retained, StoreError> {
+        let snapshot = self.snapshot().await?;
+        let expired = |segment: &&Arc<SegmentMeta>| segment.time.1 < older_than;
+        let old: Vec<&Arc<SegmentMeta>> = snapshot.segments.iter().filter(expired).collect();
+        let mut done = Retained {
+            segments: old.len() as u64,
+            rows: old.iter().map(|segment| segment.rows).sum(),
+            files_deleted: 0,
+        };
+        if !old.is_empty() {
+            let remove = old.iter().map(|segment| segment.path.clone()).collect();
+            self.apply_change(Change { add: Vec::new(), remove, txn: None }).await?;
+        }
+        done.files_deleted = self.vacuum().await?;
+        Ok(done)
+    }
+
+    /// Rows published in `range`, from statistics alone: an upper bound.
+    ///
+    /// # Errors
+    /// As [`Table::snapshot`].
+    pub async fn rows_at_most(&self, range: TimeRange) -> Result<u64, StoreError> {
+        let snapshot = self.snapshot().await?;
+        Ok(snapshot.segments.iter().filter(|segment| segment.overlaps(range)).map(|segment| segment.rows).sum())
+    }
+
+    /// Deletes files of removed segments, of segments that never were committed, and log files a checkpoint covers,
+    /// each after its grace.
+    async fn vacuum(&self) -> Result<u64, StoreError> {
+        let options = &self.inner.shared.options;
+        let now_ms = options.clock.now().0 / 1_000_000;
+        let mut state = self.inner.state.lock().await;
+        self.inner.log.refresh(&mut state).await?;
+        if state.version.is_none() {
+            return Ok(0);
+        }
+        let log_files = self.inner.log.list().await?;
+        let mut delete: Vec<Path> = Vec::new();
+        if let Some((newest, _)) = log_files.checkpoints.last() {
+            let old = |meta: &ObjectMeta| age_ms(meta, now_ms) > options.log_grace_ms;
+            let covered = log_files.commits.iter().filter(|(version, _)| version <= newest);
+            let superseded = log_files.checkpoints.iter().filter(|(version, _)| version < newest);
+            let covered = covered.chain(superseded).filter(|(_, meta)| old(meta));
+            delete.extend(covered.map(|(_, meta)| meta.location.clone()));
+        }
+        let ended = |removed_ms: &i64| (*removed_ms).max(0) as u64 + options.delete_grace_ms <= now_ms;
+        let dead: Vec<String> = state.tombstones.iter().filter(|(_, ms)| ended(ms)).map(|(p, _)| p.clone()).collect();
+        for path in &dead {
+            delete.push(self.path_of(path));
+            delete.push(self.path_of(&index_path(path)));
+        }
+        delete.extend(self.orphans(&state, now_ms).await?);
+        let mut deleted = 0;
+        for path in delete {
+            match self.inner.log.objects.delete(&path).await {
+                Ok(()) => deleted += 1,
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => tracing::warn!(%path, %error, "file of a removed segment is not deleted"),
+            }
+        }
+        // Later checkpoints leave them out; until then a reopened table deletes them again, which is harmless.
+        state.tombstones.retain(|path, _| !dead.contains(path));
+        Ok(deleted)
+    }
+
+    /// Old files in the table's directory that no action of the log names: their writer died before its commit.
+    async fn orphans(&self, state: &State, now_ms: u64) -> Result<Vec<Path>, StoreError> {
+        let named: HashSet<Path> = state
+            .live
+            .keys()
+            .chain(state.tombstones.keys())
+            .flat_map(|path| [self.path_of(path), self.path_of(&index_path(path))])
+            .collect();
+        let grace_ms = self.inner.shared.options.orphan_grace_ms;
+        let log = self.path_of("_delta_log");
+        let listed: Vec<ObjectMeta> = self.inner.log.objects.list(Some(&self.inner.log.table)).try_collect().await?;
+        let orphan = |meta: &ObjectMeta| {
+            let ours = matches!(meta.location.extension(), Some("parquet" | "idx"));
+            ours && !meta.location.prefix_matches(&log)
+                && !named.contains(&meta.location)
+                && age_ms(meta, now_ms) > grace_ms
+        };
+        Ok(listed.into_iter().filter(orphan).map(|meta| meta.location).collect())
+    }
+
+    /// Writes a checkpoint of the newest version now.
+    ///
+    /// # Errors
+    /// Faults of the object store.
+    pub async fn checkpoint(&self) -> Result<(), StoreError> {
+        let content = {
+            let mut state = self.inner.state.lock().await;
+            self.inner.log.refresh(&mut state).await?;
+            CheckpointContent::of(&state)
+        };
+        let Some(content) = content else { return Ok(()) };
+        let version = content.version;
+        write_checkpoint(&self.inner.log, content).await?;
+        let mut state = self.inner.state.lock().await;
+        state.checkpoint = state.checkpoint.max(Some(version));
+        Ok(())
+    }
+
+    /// Starts a checkpoint beside the ingest path when enough commits have gathered.
+    pub(super) fn checkpoint_when_due(&self, state: &State) {
+        let since = state.next_version() - state.checkpoint.map_or(0, |version| version + 1);
+        if since < self.inner.shared.options.checkpoint_every || self.inner.checkpointing.swap(true, AcqRel) {
+            return;
+        }
+        let table = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = table.checkpoint().await {
+                tracing::warn!(table = %table.inner.log.table, %error, "checkpoint failed, the commits remain");
+            }
+            table.inner.checkpointing.store(false, Release);
+        });
+    }
+}
+
+fn age_ms(meta: &ObjectMeta, now_ms: u64) -> u64 {
+    now_ms.saturating_sub(meta.last_modified.timestamp_millis().max(0) as u64)
+}
+
+/// Where the index of the segment at `path` is, if it has one.
+pub(crate) fn index_path(path: &str) -> String {
+    format!("_idx/{}.idx", path.strip_suffix(".parquet").unwrap_or(path))
+}
