@@ -1,5 +1,12 @@
 //! Attribute values and lists of them, borrowed from the payload.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use super::json_text;
+use super::wire::{Field, Fields, Parse};
+use crate::Problem;
+
 /// Deepest nesting of arrays and key-value lists. Below what prost's limit of 100 messages allows everywhere.
 pub const VALUE_DEPTH_MAX: u32 = 30;
 
@@ -48,25 +55,42 @@ impl<'a> Value<'a> {
 
     /// Appends the text form: strings as they are, bytes as base64, the rest as JSON.
     pub fn write_text(&self, out: &mut String) {
-        let _ = out;
-        todo!()
+        match self {
+            Value::Str(text) => out.push_str(text),
+            Value::Bytes(bytes) => BASE64.encode_string(bytes, out),
+            other => other.write_json(out),
+        }
     }
 
     /// Appends the value as JSON: bytes as base64 strings, `NaN` and infinities as strings.
     pub fn write_json(&self, out: &mut String) {
-        let _ = out;
-        todo!()
+        json_text::write(*self, out, 0);
     }
 
     /// The elements of an array; nothing for other values.
     pub fn items(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
-        std::iter::empty()
+        let message = if let Value::Array(message) = self { message } else { &[][..] };
+        elements(message).map_while(|element| any_value(element, Nesting::Trusted).ok())
     }
 
     /// The entries of a key-value list; nothing for other values.
     pub fn entries(&self) -> impl Iterator<Item = (&'a str, Value<'a>)> + use<'a> {
-        std::iter::empty()
+        let message = if let Value::KvList(message) = self { message } else { &[][..] };
+        elements(message).map_while(|element| key_value(element, Nesting::Trusted).ok())
     }
+}
+
+/// The repeated field 1 of an `ArrayValue` or `KeyValueList`.
+fn elements(message: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut fields = Fields::of(message);
+    std::iter::from_fn(move || {
+        loop {
+            let field = fields.next().ok()??;
+            if field.number == 1 {
+                return field.bytes("values").ok();
+            }
+        }
+    })
 }
 
 /// Attributes of an item, validated, in the order of the wire.
@@ -93,4 +117,112 @@ impl<'s, 'a> KeyValues<'s, 'a> {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// An attribute as the scratch lists hold it.
+pub(super) type Attribute<'a> = (&'a str, Value<'a>);
+
+/// How to treat arrays and lists inside a value.
+#[derive(Clone, Copy)]
+pub(super) enum Nesting {
+    /// Validate them; the value itself lies this many arrays and lists deep.
+    Depth(u32),
+    /// They were validated before.
+    Trusted,
+}
+
+/// Parses the attribute in `field` and adds it to `list`, of which the part from `start` on belongs to this item.
+pub(super) fn push<'a>(
+    list: &mut Vec<Attribute<'a>>,
+    start: usize,
+    field: &Field<'a>,
+    name: &str,
+    limit: usize,
+) -> Parse<()> {
+    let index = list.len() - start;
+    if index >= limit {
+        return Err(field.fault(name, Problem::ListTooLong { limit }));
+    }
+    list.push(key_value(field.bytes(name)?, Nesting::Depth(0)).map_err(|fault| fault.within(name, index))?);
+    Ok(())
+}
+
+/// Most attributes of all the events, links or exemplars of one item together.
+const NESTED_MAX: usize = 65_536;
+
+/// As [`push`], for a list that the events, links or exemplars of one item share.
+pub(super) fn push_nested<'a>(list: &mut Vec<Attribute<'a>>, start: usize, field: &Field<'a>, name: &str) -> Parse<()> {
+    push(list, start, field, name, NESTED_MAX - start)
+}
+
+pub(super) fn key_value(message: &[u8], nesting: Nesting) -> Parse<Attribute<'_>> {
+    let mut fields = Fields::of(message);
+    let (mut key, mut value) = ("", None);
+    while let Some(field) = fields.next()? {
+        match field.number {
+            1 => key = field.text("key")?,
+            2 => {
+                let parsed = any_value(field.bytes("value")?, nesting).map_err(|fault| fault.inside("value"))?;
+                if value.replace(parsed).is_some() {
+                    return Err(field.fault("value", Problem::Repeated));
+                }
+            }
+            3 => _ = field.varint("key_strindex")?,
+            _ => {}
+        }
+    }
+    Ok((key, value.unwrap_or(Value::Empty)))
+}
+
+pub(super) fn any_value(message: &[u8], nesting: Nesting) -> Parse<Value<'_>> {
+    let mut fields = Fields::of(message);
+    let mut value = None;
+    while let Some(field) = fields.next()? {
+        let parsed = match field.number {
+            1 => Value::Str(field.text("string_value")?),
+            2 => Value::Bool(field.varint("bool_value")? != 0),
+            3 => Value::Int(field.varint("int_value")? as i64),
+            4 => Value::Double(field.double("double_value")?),
+            5 => Value::Array(nested(&field, "array_value", nesting, |element, inner| {
+                any_value(element, inner).map(|_| ())
+            })?),
+            6 => Value::KvList(nested(&field, "kvlist_value", nesting, |element, inner| {
+                key_value(element, inner).map(|_| ())
+            })?),
+            7 => Value::Bytes(field.bytes("bytes_value")?),
+            8 => {
+                // An index into a string table, which only profiles have: here it points nowhere.
+                field.varint("string_value_strindex")?;
+                Value::Empty
+            }
+            _ => continue,
+        };
+        if value.replace(parsed).is_some() {
+            return Err(field.fault("value", Problem::Repeated));
+        }
+    }
+    Ok(value.unwrap_or(Value::Empty))
+}
+
+/// The message in `field`, after each of its elements has passed `check`.
+fn nested<'a>(
+    field: &Field<'a>,
+    name: &str,
+    nesting: Nesting,
+    check: impl Fn(&'a [u8], Nesting) -> Parse<()>,
+) -> Parse<&'a [u8]> {
+    let message = field.bytes(name)?;
+    let Nesting::Depth(depth) = nesting else { return Ok(message) };
+    if depth >= VALUE_DEPTH_MAX {
+        return Err(field.fault(name, Problem::Depth { limit: VALUE_DEPTH_MAX }));
+    }
+    let mut fields = Fields::of(message);
+    let mut index = 0;
+    while let Some(element) = fields.next()? {
+        if element.number == 1 {
+            check(element.bytes("values")?, Nesting::Depth(depth + 1)).map_err(|fault| fault.within(name, index))?;
+            index += 1;
+        }
+    }
+    Ok(message)
 }

@@ -11,7 +11,14 @@
 //! - after an error the visitor may have seen items already: whoever uses them drops what it built.
 
 mod attributes;
+mod envelope;
+mod json_text;
+mod logs;
+mod metrics;
 mod packed;
+mod points;
+mod tally;
+mod traces;
 mod view;
 mod wire;
 
@@ -93,8 +100,7 @@ pub trait MetricVisitor {
 /// # Errors
 /// [`DecodeError`] when the bytes are not that message.
 pub fn walk_traces(payload: &[u8], visitor: &mut impl TraceVisitor) -> Result<Walked, DecodeError> {
-    let _ = (payload, visitor);
-    todo!()
+    traces_within(payload, visitor, DecodeLimits::CEILING)
 }
 
 /// Walks an `ExportLogsServiceRequest`.
@@ -102,8 +108,7 @@ pub fn walk_traces(payload: &[u8], visitor: &mut impl TraceVisitor) -> Result<Wa
 /// # Errors
 /// [`DecodeError`] when the bytes are not that message.
 pub fn walk_logs(payload: &[u8], visitor: &mut impl LogVisitor) -> Result<Walked, DecodeError> {
-    let _ = (payload, visitor);
-    todo!()
+    logs_within(payload, visitor, DecodeLimits::CEILING)
 }
 
 /// Walks an `ExportMetricsServiceRequest`. Items are data points.
@@ -111,8 +116,7 @@ pub fn walk_logs(payload: &[u8], visitor: &mut impl LogVisitor) -> Result<Walked
 /// # Errors
 /// [`DecodeError`] when the bytes are not that message.
 pub fn walk_metrics(payload: &[u8], visitor: &mut impl MetricVisitor) -> Result<Walked, DecodeError> {
-    let _ = (payload, visitor);
-    todo!()
+    metrics_within(payload, visitor, DecodeLimits::CEILING)
 }
 
 /// Validates an export request of `signal` and counts its items, within `limits`.
@@ -120,6 +124,66 @@ pub fn walk_metrics(payload: &[u8], visitor: &mut impl MetricVisitor) -> Result<
 /// # Errors
 /// [`DecodeError`] when the bytes are not that message or pass a limit.
 pub fn check(signal: Signal, payload: &[u8], limits: &DecodeLimits) -> Result<Walked, DecodeError> {
-    let _ = (signal, payload, limits);
-    todo!()
+    let ceiling = DecodeLimits::CEILING;
+    let limits = DecodeLimits { max_list: limits.max_list.min(ceiling.max_list), ..*limits };
+    match signal {
+        Signal::Traces => traces_within(payload, &mut Unseen, limits),
+        Signal::Logs => logs_within(payload, &mut Unseen, limits),
+        Signal::Metrics => metrics_within(payload, &mut Unseen, limits),
+    }
+}
+
+/// Looks at nothing.
+struct Unseen;
+
+impl TraceVisitor for Unseen {
+    fn span(&mut self, _span: &SpanView<'_, '_>) {}
+}
+
+impl LogVisitor for Unseen {
+    fn log(&mut self, _log: &LogView<'_, '_>) {}
+}
+
+impl MetricVisitor for Unseen {
+    fn metric(&mut self, _metric: &MetricView<'_, '_>) {}
+    fn point(&mut self, _point: &PointView<'_, '_>) {}
+}
+
+fn traces_within(payload: &[u8], visitor: &mut impl TraceVisitor, limits: DecodeLimits) -> Result<Walked, DecodeError> {
+    let mut items = traces::TraceItems::new(visitor, limits);
+    envelope::walk(payload, &mut items).map_err(|fault| fault.locate(payload))?;
+    Ok(items.tally.walked)
+}
+
+fn logs_within(payload: &[u8], visitor: &mut impl LogVisitor, limits: DecodeLimits) -> Result<Walked, DecodeError> {
+    let mut items = logs::LogItems::new(visitor, limits);
+    envelope::walk(payload, &mut items).map_err(|fault| fault.locate(payload))?;
+    Ok(items.tally.walked)
+}
+
+fn metrics_within(
+    payload: &[u8],
+    visitor: &mut impl MetricVisitor,
+    limits: DecodeLimits,
+) -> Result<Walked, DecodeError> {
+    let mut items = metrics::MetricItems::new(visitor, limits);
+    envelope::walk(payload, &mut items).map_err(|fault| fault.locate(payload))?;
+    Ok(items.tally.walked)
+}
+
+/// Calls `part` with the number and content of every field of a message whose fields 1 to 3 are bytes; other fields
+/// are skipped. `part` returns false when the field must not occur again.
+pub(crate) fn messages<'a>(payload: &'a [u8], mut part: impl FnMut(u32, &'a [u8]) -> bool) -> Result<(), DecodeError> {
+    let mut read = || {
+        let mut fields = wire::Fields::of(payload);
+        while let Some(field) = fields.next()? {
+            let name = ["traces", "logs", "metrics"].get(field.number as usize - 1);
+            let Some(name) = name else { continue };
+            if !part(field.number, field.bytes(name)?) {
+                return Err(field.fault(name, crate::Problem::Repeated));
+            }
+        }
+        Ok(())
+    };
+    read().map_err(|fault: Box<wire::Fault>| fault.locate(payload))
 }

@@ -86,6 +86,12 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// An enumeration's number; what lies outside `0..=max` is 0, its "unspecified".
+    pub(super) fn enumeration(&self, name: &str, max: u8) -> Parse<u8> {
+        let number = self.varint(name)? as i32;
+        Ok(u8::try_from(number).ok().filter(|number| *number <= max).unwrap_or(0))
+    }
+
     /// A 64-bit integer of fixed width.
     pub(super) fn fixed64(&self, name: &str) -> Parse<u64> {
         match self.value {
