@@ -19,17 +19,30 @@ mod damage;
 mod error;
 mod file_system;
 mod frame;
+mod inspect;
+mod keeper;
 mod log;
 mod options;
+mod quarantine;
+mod recover;
 mod replay;
+mod scan;
 mod segment;
+mod shared;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 mod stats;
 mod subscribe;
+#[cfg(test)]
+mod tests;
+mod window;
+mod writer;
 
 pub use damage::{Damage, DamageReason};
 pub use error::LogError;
 pub use file_system::{FileSystem, LogFile, RealFileSystem};
 pub use frame::{Frame, FrameKind, NewFrame};
+pub use inspect::{Inspect, InspectLine, inspect};
 pub use log::{Durable, IngestLog, Recovered};
 pub use options::LogOptions;
 pub use replay::Replay;

@@ -3,8 +3,9 @@
 //! ```text
 //! 0     header (4096)   its copy (4096)   frames ...   footer, when sealed   unused
 //! ```
-//! Header (little endian): magic "DAYMKLOG" · u32 version · u32 crc32c of bytes 16..72 · u64 id · u64 salt ·
-//! u64 first sequence · u64 previous id (0: none) · u64 previous salt · u64 previous end · u64 previous last sequence.
+//! Header (little endian): magic "DAYMKLOG" · u32 version · u32 crc32c of bytes 0..12 and 16..80 · u64 id ·
+//! u64 salt · u64 first sequence · and of the previous segment u64 id (0: none) · u64 salt · u64 end · u64 last sequence ·
+//! u64 synced.
 //! Two copies in different blocks: one damaged block or bit must not cost a whole segment.
 //!
 //! Footer: magic "DMFT" · u32 crc32c seeded as for a frame · u64 frames · u64 last sequence.
@@ -27,8 +28,8 @@ pub(crate) const FRAMES_START: u64 = 2 * HEADER_COPY_BYTES;
 pub(crate) const FOOTER_BYTES: usize = 24;
 
 const MAGIC: [u8; 8] = *b"DAYMKLOG";
-const FOOTER_MAGIC: [u8; 4] = *b"DMFT";
-const HEADER_BYTES: usize = 72;
+pub(crate) const FOOTER_MAGIC: [u8; 4] = *b"DMFT";
+const HEADER_BYTES: usize = 80;
 
 /// Where the previous segment ended, as known when the next one began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,8 +39,10 @@ pub(crate) struct Link {
     pub(crate) salt: u64,
     /// Position behind its last frame.
     pub(crate) end: u64,
-    /// The largest sequence number that may have been used in it.
+    /// The sequence number of its last frame, as far as known.
     pub(crate) last: u64,
+    /// Up to here its frames were synced for certain: what is unreadable among them is damage, not a torn write.
+    pub(crate) synced: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +74,7 @@ impl SegmentHeader {
         copy.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
         copy.extend_from_slice(&[0; 4]);
         let link = self.previous;
-        for field in [self.id, self.salt, self.first, link.id, link.salt, link.end, link.last] {
+        for field in [self.id, self.salt, self.first, link.id, link.salt, link.end, link.last, link.synced] {
             copy.extend_from_slice(&field.to_le_bytes());
         }
         let crc = header_crc(&copy);
@@ -105,7 +108,7 @@ impl SegmentHeader {
 
     fn fields(copy: &[u8]) -> SegmentHeader {
         let field = |index: usize| u64_at(copy, 16 + 8 * index);
-        let previous = Link { id: field(3), salt: field(4), end: field(5), last: field(6) };
+        let previous = Link { id: field(3), salt: field(4), end: field(5), last: field(6), synced: field(7) };
         SegmentHeader { id: field(0), salt: field(1), first: field(2), previous }
     }
 }
