@@ -1,0 +1,235 @@
+//! The search: volume and count from all matches, the newest records in full.
+
+use std::time::Instant;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+use daymark_model::{Receipt, TenantId, TimeRange, TraceId, UnixNanos};
+use daymark_store::{BodyQuery, Filter, ReadSpec, TableName};
+use serde::Serialize;
+
+use super::plan::SearchPlan;
+use super::record::{COLUMNS, LogRecord};
+use super::syntax::{Expr, Field, Test, parse};
+use super::volume::{Bar, Volume};
+use crate::QueryError;
+use crate::params::Params;
+use crate::router::{App, on_cpu};
+use crate::rows::{ints, longs};
+use crate::scan::{self, Wanted};
+
+const DEFAULT_LIMIT: usize = 100;
+
+#[derive(Serialize)]
+struct Found {
+    logs: Vec<LogRecord>,
+    matched: Option<u64>,
+    volume: Option<Vec<Bar>>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Order {
+    NewestFirst,
+    OldestFirst,
+}
+
+/// Everything a search asks for.
+struct Search {
+    plan: SearchPlan,
+    trace_id: Option<TraceId>,
+    range: TimeRange,
+    limit: usize,
+    order: Order,
+    /// Whether to count all matches; without, the search stops at the newest `limit`.
+    volume: bool,
+}
+
+pub(crate) async fn search(
+    State(app): State<App>,
+    Extension(tenant): Extension<TenantId>,
+    params: Params,
+) -> Result<Response, QueryError> {
+    let started = Instant::now();
+    let search = Search::parse(&app, &params)?;
+    let mut receipt = Receipt::new();
+
+    let mut volume = None;
+    let mut range = search.range;
+    if search.volume || search.order == Order::OldestFirst {
+        let (counted, oldest_end) = count(&app, &tenant, &search, &mut receipt).await?;
+        if search.order == Order::OldestFirst {
+            range.end = oldest_end;
+        }
+        volume = search.volume.then_some(counted);
+    }
+    let nothing_matched = volume.as_ref().is_some_and(|volume| volume.matched() == 0);
+    let logs = if search.limit == 0 || nothing_matched {
+        Vec::new()
+    } else {
+        records(&app, &tenant, &search, range, &mut receipt).await?
+    };
+    let matched = volume.as_ref().map(Volume::matched);
+    app.answer(started, receipt, Found { logs, matched, volume: volume.map(Volume::into_bars) }).await
+}
+
+impl Search {
+    fn parse(app: &App, params: &Params) -> Result<Search, QueryError> {
+        let single = [
+            "query",
+            "service",
+            "severity",
+            "trace_id",
+            "correlation_id",
+            "start",
+            "end",
+            "limit",
+            "order",
+            "volume",
+        ];
+        params.check(&single, &[])?;
+        let text = params.one("query").unwrap_or_default();
+        let limit = app.options.max_query_bytes;
+        if text.len() > limit {
+            let message = format!("longer than {limit} bytes (option query.max_query_bytes)");
+            return Err(QueryError::parameter("query", message));
+        }
+        let searched = parse(text).map_err(|error| QueryError::parameter("query", error.to_string()))?;
+        let trace_id = params.id::<TraceId>("trace_id")?;
+        let mut all = match searched {
+            Expr::And(parts) => parts,
+            Expr::All => Vec::new(),
+            single => vec![single],
+        };
+        let mut field = |name, field, change: fn(&str) -> String| {
+            all.extend(params.one(name).map(|value| Expr::Field(field, Test::Is(change(value)))));
+        };
+        field("service", Field::Service, str::to_owned);
+        field("severity", Field::Severity, str::to_uppercase);
+        field("correlation_id", Field::CorrelationId, str::to_owned);
+        all.extend(trace_id.map(|id| Expr::Field(Field::TraceId, Test::IsBytes(id.0.to_vec()))));
+        let order = match params.one("order") {
+            None | Some("desc") => Order::NewestFirst,
+            Some("asc") => Order::OldestFirst,
+            Some(other) => {
+                return Err(QueryError::parameter("order", format!("expected desc or asc, got {other:?}")));
+            }
+        };
+        Ok(Search {
+            plan: SearchPlan::of(Expr::And(all)),
+            trace_id,
+            range: params.range(&*app.clock)?,
+            limit: params.limit(DEFAULT_LIMIT, app.options.max_rows)?,
+            order,
+            volume: params.flag("volume")?.unwrap_or(true),
+        })
+    }
+
+    fn body(&self) -> Option<&BodyQuery> {
+        Some(&self.plan.body).filter(|body| **body != BodyQuery::Everything)
+    }
+}
+
+/// Counts all matches, and finds where the range of the `limit` oldest ends.
+async fn count(
+    app: &App,
+    tenant: &TenantId,
+    search: &Search,
+    receipt: &mut Receipt,
+) -> Result<(Volume, UnixNanos), QueryError> {
+    let mut view = app.view(tenant, TableName::Logs, search.range).await?;
+    let wanted = Wanted {
+        columns: vec!["time_unix_nano", "severity_number"],
+        filters: search.plan.rest_filter().into_iter().chain(search.plan.body_filter()).collect(),
+        body: search.body().cloned(),
+        bloom: search.trace_id.map(|id| ("trace_id", id.0.to_vec())),
+    };
+    let batches = scan::rows(&mut view, wanted).await?;
+    receipt.absorb(&view.receipt);
+    let (range, limit, oldest_first) = (search.range, search.limit, search.order == Order::OldestFirst);
+    on_cpu(move || {
+        let mut volume = Volume::new(range);
+        let mut times = Vec::new();
+        for batch in &batches {
+            let (time, severity) = (longs(batch, "time_unix_nano")?, ints(batch, "severity_number")?);
+            for row in 0..batch.num_rows() {
+                volume.add(time.value(row), severity.value(row));
+            }
+            if oldest_first {
+                times.extend_from_slice(time.values());
+            }
+        }
+        let mut end = range.end;
+        if limit > 0 && limit < times.len() {
+            let (_, last, _) = times.select_nth_unstable(limit - 1);
+            end = UnixNanos(u64::try_from(*last).unwrap_or(0).saturating_add(1)).min(end);
+        }
+        Ok((volume, end))
+    })
+    .await?
+}
+
+/// The records themselves, in order, at most `limit`.
+async fn records(
+    app: &App,
+    tenant: &TenantId,
+    search: &Search,
+    range: TimeRange,
+    receipt: &mut Receipt,
+) -> Result<Vec<LogRecord>, QueryError> {
+    let mut view = app.view(tenant, TableName::Logs, range).await?;
+    let batches = if let Some(id) = search.trace_id {
+        let filters = [Some(Filter::trace_id(id)), search.plan.rest_filter(), search.plan.body_filter()];
+        let wanted = Wanted {
+            columns: COLUMNS.to_vec(),
+            filters: filters.into_iter().flatten().collect(),
+            body: search.body().cloned(),
+            bloom: Some(("trace_id", id.0.to_vec())),
+        };
+        scan::rows(&mut view, wanted).await?
+    } else if search.order == Order::OldestFirst {
+        let filters = search.plan.rest_filter().into_iter().chain(search.plan.body_filter()).collect();
+        let wanted = Wanted { columns: COLUMNS.to_vec(), filters, body: search.body().cloned(), bloom: None };
+        scan::rows(&mut view, wanted).await?
+    } else {
+        let mut spec = ReadSpec::columns(COLUMNS);
+        spec.filters.extend(search.plan.rest_filter());
+        view.newest(&spec, search.body(), search.limit).await?
+    };
+    let counted_before = search.volume || search.order == Order::OldestFirst;
+    merge(receipt, &view.receipt, counted_before);
+    let (limit, order) = (search.limit, search.order);
+    on_cpu(move || {
+        let mut records = Vec::new();
+        for batch in &batches {
+            records.extend(LogRecord::all_of(batch)?);
+        }
+        // Equal times keep the order of arrival: the log offset, then the order inside one request (stable sort).
+        records.sort_by_key(|record| (record.time_ns, record.log_offset));
+        if order == Order::NewestFirst {
+            records.reverse();
+        }
+        records.truncate(limit);
+        Ok(records)
+    })
+    .await?
+}
+
+/// Adds the second look at the same table: its segments are the same ones, so they count once.
+fn merge(receipt: &mut Receipt, second: &Receipt, had_first: bool) {
+    if !had_first {
+        return receipt.absorb(second);
+    }
+    let total = receipt.segments_total.max(second.segments_total);
+    let read = receipt.segments_read.max(second.segments_read);
+    let hot = receipt.hot_rows.max(second.hot_rows);
+    let missing = receipt.missing.clone();
+    receipt.absorb(second);
+    (receipt.segments_total, receipt.segments_read, receipt.hot_rows) = (total, read, hot);
+    receipt.missing = missing;
+    for why in &second.missing {
+        if !receipt.missing.contains(why) {
+            receipt.missing.push(why.clone());
+        }
+    }
+}

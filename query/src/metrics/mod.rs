@@ -1,0 +1,9 @@
+//! `/api/v1/metrics`: which metrics there are, and their values over time.
+
+mod function;
+mod list;
+mod range;
+mod step;
+
+pub(crate) use list::list;
+pub(crate) use range::range;

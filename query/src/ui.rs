@@ -1,0 +1,116 @@
+//! Serves the web app that `build.rs` embedded.
+//!
+//! Invariants:
+//! - no page may load or run anything from elsewhere (strict content security policy);
+//! - files whose name holds a hash are cached for good, everything else is revalidated;
+//! - a path without a file gets the app's page, which routes by itself; unknown API paths stay JSON errors.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+
+use crate::QueryError;
+
+type EmbeddedFile = (&'static str, &'static [u8], &'static str);
+
+const FILES: &[EmbeddedFile] = include!(concat!(env!("OUT_DIR"), "/ui_files.rs"));
+
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
+
+/// Answers every path that no API route took.
+pub(crate) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let path = uri.path();
+    if path.starts_with("/api/") || path.starts_with("/v1/") {
+        return QueryError::NotFound(format!("no such path: {path}")).into_response();
+    }
+    if method != Method::GET && method != Method::HEAD {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
+    let name = path.trim_start_matches('/');
+    match find(name) {
+        Some(file) => answer(file, &headers),
+        // A file name that is not there is an error; a page route is the app's own.
+        None if name.rsplit('/').next().is_some_and(|last| last.contains('.')) => {
+            (StatusCode::NOT_FOUND, "no such file").into_response()
+        }
+        None => find("index.html").map_or(StatusCode::NOT_FOUND.into_response(), |page| answer(page, &headers)),
+    }
+}
+
+fn find(name: &str) -> Option<&'static EmbeddedFile> {
+    FILES.iter().find(|(path, _, _)| *path == name)
+}
+
+fn answer((path, bytes, hash): &EmbeddedFile, request: &HeaderMap) -> Response {
+    let tag = format!("\"{hash}\"");
+    let known = request.get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes());
+    let mut response =
+        if known { StatusCode::NOT_MODIFIED.into_response() } else { axum::body::Body::from(*bytes).into_response() };
+    let fixed = [
+        (header::CONTENT_TYPE, content_type(path)),
+        (header::CACHE_CONTROL, if is_hashed(path) { "public, max-age=31536000, immutable" } else { "no-cache" }),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+    ];
+    for (name, value) in fixed {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}
+
+/// Whether the build put a hash of the content into the name (`assets/app-3f9a1c2e.js`, `app.3f9a1c2e.js`).
+fn is_hashed(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let is_hash = |part: &str| {
+        part.len() >= 8
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && part.bytes().any(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+    };
+    name.contains('.') && name.split(['.', '-']).skip(1).any(is_hash)
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit('.').next().unwrap_or_default() {
+        "html" => "text/html; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "json" | "map" => "application/json",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        "txt" => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_with_a_hash_are_immutable() {
+        for hashed in ["assets/index-BxTq81Za.js", "app.3f9a1c2e.css", "chunk-3F9A1C2E.js"] {
+            assert!(is_hashed(hashed), "{hashed}");
+        }
+        for plain in ["index.html", "favicon.ico", "assets/uplot.min.css", "a-component.js", "3f9a1c2e"] {
+            assert!(!is_hashed(plain), "{plain}");
+        }
+    }
+
+    #[tokio::test]
+    async fn page_routes_get_the_app_and_missing_files_do_not() {
+        let get = |path: &'static str| serve(Method::GET, Uri::from_static(path), HeaderMap::new());
+        let page = get("/traces/0af7651916cd43dd8448eb211c80319c").await;
+        assert_eq!(page.status(), StatusCode::OK);
+        assert!(page.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().starts_with("default-src 'self'"));
+        assert_eq!(page.headers()[header::CACHE_CONTROL], "no-cache");
+        assert_eq!(get("/assets/gone.js").await.status(), StatusCode::NOT_FOUND);
+        assert_eq!(get("/api/v1/nothing").await.status(), StatusCode::NOT_FOUND);
+        assert_eq!(serve(Method::POST, Uri::from_static("/"), HeaderMap::new()).await.status(), 405);
+    }
+}
