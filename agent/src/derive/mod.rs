@@ -1,0 +1,120 @@
+//! Derives request counts, errors and durations from spans and events, while checking them: one pass over the bytes.
+//!
+//! One metric for spans, [`SPAN_DURATION`], and one for events with a duration, [`EVENT_DURATION`]: exponential
+//! histograms of HDR buckets (`daymark-sketch`), delta, in ns. Requests are the sum of counts; errors are the counts
+//! with `status.code = error`. A point covers the aligned window of [`WINDOW_NS`] that holds the *end* of its spans.
+//!
+//! Invariants:
+//! - the counts of all points together equal the valid items of the request: none sampled, none dropped;
+//! - equal requests derive equal bytes;
+//! - the number of series of one request is capped; beyond the cap, values go to visible overflow series.
+
+mod encode;
+mod protobuf;
+mod series;
+mod visit;
+
+use std::sync::Mutex;
+
+use daymark_model::{Refusal, Signal, UnixNanos};
+use daymark_wire::{DecodeError, DecodeLimits, Walked, check, walk_logs, walk_traces};
+
+use crate::options::AgentOptions;
+use series::SeriesMap;
+use visit::{EventDurations, SpanDurations};
+
+/// Name of the metric derived from spans.
+pub const SPAN_DURATION: &str = "traces.span.metrics.duration";
+/// Name of the metric derived from events that have a duration.
+pub const EVENT_DURATION: &str = "events.duration";
+/// Width of a window of derived points, nanoseconds.
+pub const WINDOW_NS: u64 = 10_000_000_000;
+
+/// Series maps kept for reuse at most, and the size up to which one is kept: idle memory stays small.
+const POOL_LIMIT: usize = 8;
+const KEEP_SERIES: usize = 2_048;
+const KEEP_TEXT_BYTES: usize = 256 << 10;
+
+/// What a pass over a sound request found.
+pub(crate) struct Derived {
+    pub(crate) walked: Walked,
+    /// An `ExportMetricsServiceRequest`; none when there was nothing to derive from.
+    pub(crate) metrics: Option<Vec<u8>>,
+}
+
+/// A request that is refused as a whole.
+#[derive(Debug)]
+pub(crate) struct Unsound {
+    /// Items it had; 1 when that is not known.
+    pub(crate) items: u64,
+    pub(crate) refusal: Refusal,
+}
+
+impl From<DecodeError> for Unsound {
+    fn from(error: DecodeError) -> Unsound {
+        Unsound { items: 1, refusal: error.into() }
+    }
+}
+
+/// Derives, with series maps that are reused from request to request.
+pub(crate) struct DeriverPool {
+    idle: Mutex<Vec<SeriesMap>>,
+    max_items: u64,
+    max_series: usize,
+    max_bytes: usize,
+}
+
+impl DeriverPool {
+    pub(crate) fn new(options: &AgentOptions) -> DeriverPool {
+        DeriverPool {
+            idle: Mutex::default(),
+            max_items: options.max_items_per_request,
+            max_series: options.max_series_per_batch,
+            max_bytes: options.max_derived_bytes,
+        }
+    }
+
+    /// Checks a request that arrived at `arrived` and derives from it.
+    pub(crate) fn derive(&self, signal: Signal, payload: &[u8], arrived: UnixNanos) -> Result<Derived, Unsound> {
+        let mut series = self.take();
+        let (metric, walked) = match signal {
+            Signal::Traces => (SPAN_DURATION, walk_traces(payload, &mut SpanDurations::new(&mut series))),
+            Signal::Logs => (EVENT_DURATION, walk_logs(payload, &mut EventDurations::new(&mut series, arrived))),
+            Signal::Metrics => ("", check(signal, payload, &DecodeLimits::CEILING)),
+        };
+        // A map that saw half a request before an error is dropped with what it holds.
+        let walked = walked?;
+        let items = walked.items;
+        if items > self.max_items {
+            let message = format!("{items} items in one request, more than {}: send smaller batches", self.max_items);
+            return Err(Unsound { items, refusal: Refusal::reject("too_many_items", message) });
+        }
+        // Widely scattered durations take room for the empty buckets in between.
+        if encode::size_bound(&series) > self.max_bytes {
+            let message = format!("metrics derived from this request exceed {} bytes: send smaller batches", self.max_bytes);
+            return Err(Unsound { items, refusal: Refusal::reject("derived_too_large", message) });
+        }
+        let metrics = (!series.is_empty()).then(|| encode::metrics_request(metric, &mut series));
+        self.give_back(series);
+        Ok(Derived { walked, metrics })
+    }
+
+    fn take(&self) -> SeriesMap {
+        let idle = self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
+        idle.unwrap_or_else(|| SeriesMap::new(self.max_series))
+    }
+
+    fn give_back(&self, mut series: SeriesMap) {
+        if series.len() > KEEP_SERIES || series.text_bytes() > KEEP_TEXT_BYTES {
+            return;
+        }
+        series.clear();
+        let mut idle = self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if idle.len() < POOL_LIMIT {
+            idle.push(series);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

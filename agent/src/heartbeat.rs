@@ -1,0 +1,79 @@
+//! Once a second: this agent lives, has closed time up to here, and has counted this.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use daymark_model::{Refusal, TenantId};
+use daymark_wire::Heartbeat;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::agent::Shared;
+use crate::options::AgentOptions;
+
+/// Tenants this agent speaks for.
+pub(crate) struct Tenants {
+    known: Mutex<BTreeSet<TenantId>>,
+    limit: usize,
+}
+
+impl Tenants {
+    pub(crate) fn new(options: &AgentOptions) -> Tenants {
+        Tenants { known: Mutex::new(options.tenants.iter().cloned().collect()), limit: options.max_tenants }
+    }
+
+    /// A request of `tenant` arrived.
+    pub(crate) fn saw(&self, tenant: &TenantId) {
+        let mut known = self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if !known.contains(tenant) && known.len() < self.limit {
+            known.insert(tenant.clone());
+        }
+    }
+
+    fn all(&self) -> Vec<TenantId> {
+        self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).iter().cloned().collect()
+    }
+}
+
+/// Sends heartbeats until the drain begins.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let period = Duration::from_millis(shared.options.heartbeat_interval_ms.max(1));
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shared.drain.begun() => return,
+            _ = ticks.tick() => {}
+        }
+        let mut failure = None;
+        for tenant in shared.tenants.all() {
+            failure = beat(&shared, tenant, period).await.err().or(failure);
+        }
+        note(&shared, failure);
+    }
+}
+
+async fn beat(shared: &Shared, tenant: TenantId, limit: Duration) -> Result<(), Refusal> {
+    let beat = Heartbeat {
+        agent: shared.identity.agent,
+        epoch: shared.identity.epoch,
+        tenant,
+        closed_until: shared.closed.until(shared.clock.now()),
+        ledger: shared.ledger.snapshot(),
+    };
+    timeout(limit, shared.upstream.heartbeat(beat))
+        .await
+        .unwrap_or_else(|_| Err(Refusal::unavailable("timeout", "the collector did not answer a heartbeat", 1_000)))
+}
+
+/// Says so when the collector goes and when it comes back, not once a second.
+fn note(shared: &Shared, failure: Option<Refusal>) {
+    let was_alive = shared.upstream_alive.swap(failure.is_none(), Relaxed);
+    match failure {
+        Some(refusal) if was_alive => tracing::warn!(reason = refusal.reason, "collector lost: {refusal}"),
+        Some(refusal) => tracing::debug!(reason = refusal.reason, "heartbeat failed: {refusal}"),
+        None if !was_alive => tracing::info!("collector answers"),
+        None => {}
+    }
+}
