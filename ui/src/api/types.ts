@@ -1,0 +1,272 @@
+// The answers of /api/v1 as the UI uses them. Instants are kept as the API sends them; `time/instant.ts` reads them.
+
+export interface Receipt {
+  complete: boolean;
+  missing: string[];
+  segments_total: number;
+  segments_read: number;
+  rows_scanned: number;
+  hot_rows: number;
+  elapsed_ms: number;
+}
+
+export type Scalar = string | number | boolean | null;
+export type AttributeValue = Scalar | AttributeValue[] | { [key: string]: AttributeValue };
+export type Attributes = Record<string, AttributeValue>;
+/** RFC3339, or unix seconds, ms, µs or ns as text or number. */
+export type Instant = string | number;
+
+export interface ServicesAnswer {
+  services: { name: string; operations: string[] }[];
+  receipt: Receipt;
+}
+
+export interface TraceSummary {
+  trace_id: string;
+  root_service: string | null;
+  root_name: string | null;
+  start_time: string;
+  start_time_unix_nano: string;
+  duration_ns: number;
+  span_count: number;
+  error_count: number;
+  services: string[];
+  state: string;
+  version?: number;
+}
+export interface TracesAnswer {
+  traces: TraceSummary[];
+  receipt: Receipt;
+}
+
+export interface SpanEvent {
+  name: string;
+  time_unix_nano: string;
+  attributes: Attributes;
+}
+export interface SpanLink {
+  trace_id: string;
+  span_id: string;
+  attributes: Attributes;
+}
+export interface Span {
+  span_id: string;
+  parent_span_id: string | null;
+  service_name: string;
+  name: string;
+  kind: string;
+  start_time_unix_nano: string;
+  duration_ns: number;
+  status: string;
+  status_message: string | null;
+  scope_name: string | null;
+  attributes: Attributes;
+  resource_attributes: Attributes;
+  events: SpanEvent[];
+  links: SpanLink[];
+}
+export interface TraceAnswer {
+  trace: TraceSummary;
+  spans: Span[];
+  logs: LogRecord[];
+  receipt: Receipt;
+}
+
+export interface LogRecord {
+  time: string;
+  time_unix_nano: string;
+  service_name: string;
+  severity: string;
+  severity_number: number;
+  body: string;
+  event_name: string | null;
+  trace_id: string | null;
+  span_id: string | null;
+  correlation_id: string | null;
+  attributes: Attributes;
+  resource_attributes: Attributes;
+}
+export interface VolumeBucket {
+  time_unix_ms: number;
+  count: number;
+  errors: number;
+}
+export interface LogsAnswer {
+  logs: LogRecord[];
+  matched: number;
+  volume: VolumeBucket[];
+  receipt: Receipt;
+}
+
+export interface MetricInfo {
+  name: string;
+  kind: string;
+  unit: string;
+  services: string[];
+  attribute_keys: string[];
+}
+export interface MetricsAnswer {
+  metrics: MetricInfo[];
+  receipt: Receipt;
+}
+export interface Exemplar {
+  time_ms: number;
+  value: number;
+  trace_id: string;
+  span_id: string;
+}
+export interface RangeSeries {
+  labels: Record<string, string>;
+  points: [number, number | null][];
+  err_bound?: number | null;
+  bucket_bound?: string | null;
+  exemplars?: Exemplar[];
+}
+export interface RangeAnswer {
+  metric: string;
+  unit: string;
+  fn: string;
+  resolution: string;
+  step_s: number;
+  series: RangeSeries[];
+  receipt: Receipt;
+}
+
+export type SloState = 'met' | 'at_risk' | 'breached' | 'unknown';
+export interface Burn {
+  long: number | null;
+  short: number | null;
+  threshold: number;
+  firing: boolean;
+}
+export interface Slo {
+  id: string;
+  name: string;
+  service: string;
+  owner: string;
+  kind: string;
+  target: string;
+  window: string;
+  state: SloState;
+  state_reason: string;
+  budget_remaining_ratio: number | null;
+  sli: number | null;
+  burn: Record<string, Burn>;
+  watermark: Instant | null;
+  coverage: number | null;
+  runbook: string | null;
+  dashboard: string | null;
+}
+export interface SlosAnswer {
+  slos: Slo[];
+  receipt: Receipt;
+}
+export interface Tier {
+  name: string;
+  severity: string;
+  factor: number;
+  long_s: number;
+  short_s: number;
+  threshold_ratio: number;
+  long_burn: number | null;
+  short_burn: number | null;
+  firing: boolean;
+  series: [number, number | null, number | null][];
+}
+export interface SloDetail extends Slo {
+  definition_yaml: string;
+  definition_file: string;
+  latency_edge?: string | number | null;
+  budget: { total: number; spent: number; remaining_ratio: number | null; series: [number, number | null][] };
+  tiers: Tier[];
+  good_total_series: [number, number, number][];
+  incidents: Incident[];
+  example_traces: string[];
+  receipt?: Receipt;
+}
+
+export interface Notification {
+  at: Instant;
+  receiver: string;
+  status: string;
+  http_status: number | null;
+  attempts: number;
+  error?: string | null;
+}
+export interface Incident {
+  id: string;
+  slo: string;
+  service: string;
+  state: string;
+  severity: string;
+  tier: string;
+  opened_at: Instant;
+  escalated_at?: Instant | null;
+  resolved_at?: Instant | null;
+  acknowledged_at?: Instant | null;
+  summary: string;
+  runbook: string | null;
+  dashboard: string | null;
+  example_trace_id: string | null;
+  notifications: Notification[];
+  timeline: { at: Instant; what: string }[];
+}
+export interface IncidentsAnswer {
+  incidents: Incident[];
+  receipt: Receipt;
+}
+
+export interface DashboardInfo {
+  id: string;
+  title: string;
+  purpose: string;
+  audience: string;
+}
+export interface PanelQuery {
+  metric: string;
+  service?: string | null;
+  fn: string;
+  group_by?: string[];
+  attributes?: Record<string, string>;
+  legend?: string | null;
+}
+export interface Panel {
+  id: string;
+  title: string;
+  unit: string;
+  description: string;
+  kind: 'timeseries' | 'stat';
+  queries: PanelQuery[];
+  thresholds: { value: number; label: string; from_slo?: string | null }[];
+  links: ({ title?: string; url?: string; href?: string } | string)[];
+}
+export interface Dashboard extends DashboardInfo {
+  time_range: string | number;
+  step_s: number;
+  panels: Panel[];
+}
+
+export interface LedgerRow {
+  signal: string;
+  received: number;
+  stored: number;
+  rejected: Record<string, number>;
+  shed: Record<string, number>;
+  sampled: Record<string, number>;
+  in_flight: number;
+  unexplained: number;
+}
+export interface AgentStatus {
+  agent: string;
+  epoch: number;
+  closed_until: Instant;
+  last_seen: Instant;
+  silent: boolean;
+  services: string[];
+}
+export interface LedgerAnswer {
+  components: { component: string; rows: LedgerRow[] }[];
+  agents: AgentStatus[];
+  watermark: Instant | null;
+  receipt: Receipt;
+}

@@ -1,0 +1,61 @@
+// Loads one URL for a component: aborts the old call when the URL changes, keeps the last answer on screen while the
+// next one loads, reloads when `refreshTick` moves.
+import { signal } from '@preact/signals';
+import { useEffect, useState } from 'preact/hooks';
+import { ApiError, call } from './client';
+
+/** Moves when the reader (or a poll) asks for fresh data; relative time ranges are resolved anew with it. */
+export const refreshTick = signal(0);
+/** Calls under way, for the thin progress line. */
+export const inFlight = signal(0);
+
+export interface Query<T> {
+  data: T | null;
+  error: ApiError | null;
+  loading: boolean;
+}
+
+export function useQuery<T>(url: string | null): Query<T> {
+  const tick = refreshTick.value;
+  const [state, setState] = useState<Query<T> & { url: string | null }>({
+    url: null,
+    data: null,
+    error: null,
+    loading: url !== null,
+  });
+  useEffect(() => {
+    if (url === null) {
+      setState({ url, data: null, error: null, loading: false });
+      return;
+    }
+    const abort = new AbortController();
+    setState((old) => ({ ...old, loading: true }));
+    inFlight.value += 1;
+    call<T>(url, abort.signal)
+      .then(
+        (data) => setState({ url, data, error: null, loading: false }),
+        (error: unknown) => {
+          if (abort.signal.aborted) return;
+          const known = error instanceof ApiError ? error : new ApiError(String(error), 0, 'bug');
+          setState((old) => ({ url, data: samePage(old.url, url) ? old.data : null, error: known, loading: false }));
+        },
+      )
+      .finally(() => (inFlight.value -= 1));
+    return () => abort.abort();
+  }, [url, tick]);
+  return { data: state.data, error: state.error, loading: state.loading };
+}
+
+function samePage(a: string | null, b: string): boolean {
+  return a !== null && a.split('?')[0] === b.split('?')[0];
+}
+
+/** Asks for fresh data every `ms` while the page is visible and mounted. */
+export function usePoll(ms: number): void {
+  useEffect(() => {
+    const timer = setInterval(() => {
+      if (document.visibilityState === 'visible' && inFlight.value === 0) refreshTick.value += 1;
+    }, ms);
+    return () => clearInterval(timer);
+  }, [ms]);
+}

@@ -1,0 +1,165 @@
+// uPlot's options and drawing hooks for our charts: tokens for colours, UTC axis, threshold lines with their names,
+// exemplars as links.
+import uPlot from 'uplot';
+import { withUnit } from '../time/format';
+import { timeLabels, yRange } from './align';
+import { canvasFont, resolveToken } from './palette';
+
+export interface PlotSeries {
+  label: string;
+  token: string;
+  points: readonly (readonly [number, number | null])[];
+  fill?: boolean;
+  dash?: boolean;
+  step?: boolean;
+}
+export interface Threshold {
+  value: number;
+  label: string;
+  token?: string;
+}
+export interface PlotExemplar {
+  timeMs: number;
+  value: number;
+  href: string;
+  label: string;
+}
+export interface PlotInput {
+  series: PlotSeries[];
+  unit: string;
+  height: number;
+  thresholds: Threshold[];
+  exemplars: PlotExemplar[];
+  xRangeMs: [number, number] | null;
+  floor: number;
+  syncKey: string | null;
+  compact: boolean;
+  onCursor: (index: number | null) => void;
+  onZoom: ((startMs: number, endMs: number) => void) | null;
+}
+
+const ratio = () => window.devicePixelRatio || 1;
+
+export function plotOptions(input: PlotInput, width: number, largest: number): uPlot.Options {
+  const axis: uPlot.Axis = {
+    stroke: resolveToken('--text-3'),
+    grid: { stroke: resolveToken('--grid'), width: 1 },
+    ticks: { show: false },
+    font: canvasFont(11),
+  };
+  return {
+    width,
+    height: input.height,
+    legend: { show: false },
+    padding: [10, 12, 0, 0],
+    tzDate: (seconds) => {
+      const date = new Date(seconds * 1000);
+      return new Date(date.getTime() + date.getTimezoneOffset() * 60_000);
+    },
+    cursor: {
+      y: false,
+      drag: { x: input.onZoom !== null, y: false, setScale: false },
+      points: { size: 7 },
+      ...(input.syncKey ? { sync: { key: input.syncKey, setSeries: false } } : {}),
+    },
+    scales: {
+      x: { time: true, ...(input.xRangeMs ? { range: (): [number, number] => [input.xRangeMs![0] / 1000, input.xRangeMs![1] / 1000] } : {}) },
+      y: { range: () => yRange(largest, input.thresholds.map((one) => one.value), input.floor) },
+    },
+    axes: [
+      { ...axis, grid: { show: false }, size: 26, space: 70, values: (_u, splits, _axis, _space, step) => timeLabels(splits, step) },
+      { ...axis, size: input.compact ? 52 : 64, space: input.compact ? 26 : 36, values: (_u, splits) => splits.map((value) => withUnit(value, input.unit)) },
+    ],
+    series: [{}, ...input.series.map(seriesOptions)],
+    hooks: hooks(input),
+  };
+}
+
+function seriesOptions(one: PlotSeries): uPlot.Series {
+  const stroke = resolveToken(one.token);
+  return {
+    label: one.label,
+    stroke,
+    width: 1.75,
+    dash: one.dash ? [5, 4] : undefined,
+    fill: one.fill ? stroke.replace(/^rgb\((.*)\)$/, 'rgb($1 / 0.12)') : undefined,
+    paths: one.step ? uPlot.paths.stepped?.({ align: 1 }) : uPlot.paths.linear?.(),
+    points: { show: one.points.length < 3, size: 5 },
+    spanGaps: false,
+  };
+}
+
+function hooks(input: PlotInput): uPlot.Hooks.Arrays {
+  return {
+    draw: [(u) => drawThresholds(u, input.thresholds, input.unit), (u) => placeExemplars(u, input.exemplars)],
+    setCursor: [(u) => input.onCursor(u.cursor.idx ?? null)],
+    setSelect: [
+      (u) => {
+        if (!input.onZoom || u.select.width < 6) return;
+        const start = u.posToVal(u.select.left, 'x') * 1000;
+        const end = u.posToVal(u.select.left + u.select.width, 'x') * 1000;
+        u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+        input.onZoom(start, end);
+      },
+    ],
+  };
+}
+
+function drawThresholds(u: uPlot, thresholds: Threshold[], unit: string): void {
+  const { ctx, bbox } = u;
+  const scale = ratio();
+  ctx.save();
+  for (const { value, label, token } of thresholds) {
+    const color = resolveToken(token ?? '--bad');
+    const max = u.scales.y.max ?? 0;
+    const above = value > max;
+    const y = above ? bbox.top + 2 * scale : Math.round(u.valToPos(value, 'y', true));
+    ctx.strokeStyle = color;
+    ctx.fillStyle = color;
+    ctx.lineWidth = 1.25 * scale;
+    ctx.setLineDash([6 * scale, 4 * scale]);
+    if (!above) {
+      ctx.beginPath();
+      ctx.moveTo(bbox.left, y);
+      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.stroke();
+    }
+    ctx.setLineDash([]);
+    ctx.font = canvasFont(11 * scale, 600);
+    ctx.textAlign = 'right';
+    const text = `${label}${label.includes(withUnit(value, unit)) ? '' : ` ${withUnit(value, unit)}`}${above ? ' ↑' : ''}`;
+    const wide = ctx.measureText(text).width;
+    const room = y - bbox.top > 16 * scale;
+    ctx.textBaseline = room ? 'bottom' : 'top';
+    const textY = y + (room ? -3 : 3) * scale;
+    ctx.fillStyle = resolveToken('--surface');
+    ctx.globalAlpha = 0.82;
+    ctx.fillRect(bbox.left + bbox.width - wide - 8 * scale, room ? textY - 12 * scale : textY - scale, wide + 8 * scale, 13 * scale);
+    ctx.globalAlpha = 1;
+    ctx.fillStyle = color;
+    ctx.fillText(text, bbox.left + bbox.width - 4 * scale, textY);
+  }
+  ctx.restore();
+}
+
+/** Exemplars are DOM links over the plot for the pointer; the data table below lists the same for the keyboard. */
+function placeExemplars(u: uPlot, exemplars: PlotExemplar[]): void {
+  for (const old of u.over.querySelectorAll('.exemplar')) old.remove();
+  const [min, max] = [u.scales.x.min ?? 0, u.scales.x.max ?? 0];
+  for (const one of exemplars) {
+    const seconds = one.timeMs / 1000;
+    if (seconds < min || seconds > max) continue;
+    const link = document.createElement('a');
+    link.className = 'exemplar';
+    link.href = one.href;
+    link.title = one.label;
+    link.tabIndex = -1;
+    link.setAttribute('aria-hidden', 'true');
+    link.dataset.testid = 'exemplar';
+    const top = Math.max(0, u.valToPos(Math.min(one.value, u.scales.y.max ?? one.value), 'y'));
+    link.style.left = `${u.valToPos(seconds, 'x')}px`;
+    link.style.top = `${top}px`;
+    link.addEventListener('mousedown', (event) => event.stopPropagation());
+    u.over.append(link);
+  }
+}

@@ -1,0 +1,84 @@
+// The query box with its syntax help, and the two filters everybody uses.
+import { useEffect, useState } from 'preact/hooks';
+import { setParams } from '../app/router';
+import { refreshTick } from '../api/useQuery';
+import { Icon } from '../parts/Icon';
+
+export const SEVERITIES = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
+
+const SYNTAX: [string, string][] = [
+  ['gateway timeout', 'both words, in any order'],
+  ['"gateway timeout"', 'the exact phrase'],
+  ['time*', 'words that begin with time'],
+  ['refused OR reset', 'either word'],
+  ['-health, NOT health', 'without this word'],
+  ['(a OR b) c', 'parentheses group'],
+  ['service:payment', 'a field: service, severity, event, trace_id, span_id, correlation_id'],
+  ['http.route:"/orders/{id}"', 'any attribute by its key'],
+];
+
+interface Props {
+  query: string;
+  service: string;
+  severity: string;
+  services: string[];
+  problem: string | null;
+}
+
+export function QueryForm({ query, service, severity, services, problem }: Props) {
+  const [draft, setDraft] = useState(query);
+  const [help, setHelp] = useState(false);
+  useEffect(() => setDraft(query), [query]);
+  const submit = (event: Event) => {
+    event.preventDefault();
+    if (draft.trim() === query) refreshTick.value += 1;
+    else setParams({ query: draft.trim() });
+  };
+  const names = [...new Set(service ? [...services, service] : services)].sort();
+  return (
+    <form class="card log-form" onSubmit={submit} aria-label="Search logs">
+      <div class="log-form-row">
+        <label class="visually-hidden" for="log-query">
+          Query
+        </label>
+        <div class="query-box">
+          <Icon name="search" />
+          <input id="log-query" class="input mono" data-search data-testid="log-query" spellcheck={false} autocomplete="off" placeholder='Search: words, "a phrase", field:value, -without, (a OR b)' value={draft} aria-invalid={problem !== null} aria-describedby="log-query-problem" onInput={(event) => setDraft(event.currentTarget.value)} />
+        </div>
+        <select class="input" aria-label="Service" data-testid="field-service" value={service} onChange={(event) => setParams({ service: event.currentTarget.value })}>
+          <option value="">Any service</option>
+          {names.map((name) => (
+            <option key={name}>{name}</option>
+          ))}
+        </select>
+        <select class="input" aria-label="Severity" data-testid="field-severity" value={severity} onChange={(event) => setParams({ severity: event.currentTarget.value })}>
+          <option value="">Any severity</option>
+          {SEVERITIES.map((name) => (
+            <option key={name}>{name}</option>
+          ))}
+        </select>
+        <button type="button" class="button" aria-expanded={help} onClick={() => setHelp(!help)}>
+          Syntax
+        </button>
+        <button type="submit" class="button primary" data-testid="search-submit">
+          <Icon name="search" /> Search
+        </button>
+      </div>
+      <p id="log-query-problem" class="problem" role="alert">
+        {problem}
+      </p>
+      {help && (
+        <dl class="syntax">
+          {SYNTAX.map(([example, meaning]) => (
+            <div key={example}>
+              <dt>
+                <code>{example}</code>
+              </dt>
+              <dd>{meaning}</dd>
+            </div>
+          ))}
+        </dl>
+      )}
+    </form>
+  );
+}

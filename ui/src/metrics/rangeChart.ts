@@ -1,0 +1,57 @@
+// From a range answer to a chart: labels to names, exemplars to links, and the sentence on how exact it is. Pure but
+// for `href`, which keeps the reader's time range.
+import type { RangeAnswer, RangeSeries } from '../api/types';
+import { href } from '../app/router';
+import { categoryToken, serviceColor } from '../charts/palette';
+import type { PlotExemplar, PlotSeries } from '../charts/plot';
+import { withUnit } from '../time/format';
+import { percent } from '../time/format';
+import { utcDateTime } from '../time/instant';
+
+export const MAX_SERIES = 24;
+
+/** `{service}` and `{label}` filled in from the labels; without a template the label values, or `fallback`. */
+export function seriesName(labels: Record<string, string>, template: string | null | undefined, fallback: string): string {
+  const entries = Object.entries(labels ?? {});
+  if (template) {
+    const filled = template.replace(/\{\{?\s*([^{}]+?)\s*\}?\}/g, (_all, key: string) => labels?.[key] ?? '–');
+    return filled !== template || entries.length === 0 ? filled : `${template} ${entries.map(([, value]) => value).join(' · ')}`;
+  }
+  if (entries.length === 0) return fallback;
+  return entries.length === 1 ? entries[0][1] || '(empty)' : entries.map(([key, value]) => `${key}=${value}`).join(' ');
+}
+
+/** Services keep their own colour; anything else gets the next one. Past ten, dashes tell the repeats apart. */
+export function plotSeries(series: RangeSeries[], names: string[], offset = 0): PlotSeries[] {
+  return series.slice(0, MAX_SERIES).map((one, index) => {
+    const keys = Object.keys(one.labels ?? {});
+    const byService = keys.length === 1 && /^service(_name|\.name)?$/.test(keys[0]) && series.length > 1;
+    return {
+      label: names[index],
+      token: byService ? serviceColor(one.labels[keys[0]]) : categoryToken(offset + index),
+      points: one.points,
+      dash: offset + index >= 10,
+      fill: series.length === 1 && offset === 0,
+    };
+  });
+}
+
+export function plotExemplars(series: RangeSeries[], unit: string): PlotExemplar[] {
+  return series.flatMap((one) =>
+    (one.exemplars ?? []).map((exemplar) => ({
+      timeMs: exemplar.time_ms,
+      value: exemplar.value,
+      href: href(`/traces/${exemplar.trace_id}`, { span: exemplar.span_id }),
+      label: `${withUnit(exemplar.value, unit)} at ${utcDateTime(exemplar.time_ms)} UTC · trace ${exemplar.trace_id.slice(0, 8)}…`,
+    })),
+  );
+}
+
+/** How far a drawn value can be from the truth, in words; null when it is exact. */
+export function exactness(answer: RangeAnswer): string | null {
+  const bounds = [...new Set(answer.series.map((one) => one.bucket_bound).filter(Boolean))];
+  const worst = Math.max(0, ...answer.series.map((one) => one.err_bound ?? 0));
+  if (bounds.some((bound) => bound?.startsWith('explicit'))) return 'explicit buckets: the true quantile is somewhere in its bucket';
+  if (worst > 0) return `HDR histogram: within ±${percent(worst)} of the true value`;
+  return bounds[0] ?? null;
+}

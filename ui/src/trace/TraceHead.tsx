@@ -1,0 +1,120 @@
+// The head of a trace: where the time went by service, what is incomplete, and the way on to logs and SLOs.
+import { apiUrl } from '../api/client';
+import type { LogRecord, SlosAnswer, TraceSummary } from '../api/types';
+import { useQuery } from '../api/useQuery';
+import { href } from '../app/router';
+import { serviceColor } from '../charts/palette';
+import { SloBadge, TraceState } from '../parts/Badges';
+import { CopyButton } from '../parts/Copy';
+import { Icon } from '../parts/Icon';
+import { nanos, percent, plural } from '../time/format';
+import { instantMs, utcNanos } from '../time/instant';
+import { rangeParams } from '../time/range';
+import { type Layout, selfTime } from './layout';
+
+const MOST_PARTS = 8;
+const MARGIN_MS = 60_000;
+
+/** The address of the logs of this trace, with an absolute range around it. */
+export function logsHref(trace: TraceSummary, layout: Layout): string {
+  const startMs = instantMs(trace.start_time_unix_nano) ?? Number(layout.originNs / 1_000_000n);
+  const endMs = startMs + Math.max(layout.totalNs, trace.duration_ns) / 1e6;
+  const bounds = rangeParams({ kind: 'absolute', startMs: Math.floor(startMs - MARGIN_MS), endMs: Math.ceil(endMs + MARGIN_MS) });
+  return href('/logs', { ...bounds, trace_id: trace.trace_id });
+}
+
+export function TraceFacts({ trace, layout, logs }: { trace: TraceSummary; layout: Layout; logs: LogRecord[] }) {
+  return (
+    <div class="trace-facts">
+      <dl class="tiles">
+        <Tile name="Duration">{nanos(trace.duration_ns || layout.totalNs)}</Tile>
+        <Tile name="Spans">
+          {plural(layout.order.length, 'span')} <span class="muted">{layout.maxDepth + 1} deep</span>
+        </Tile>
+        <Tile name="Errors">{layout.errors > 0 ? <span class="chip bad"><Icon name="error" />{plural(layout.errors, 'error')}</span> : 'None'}</Tile>
+        <Tile name="Start (UTC)">
+          <span class="mono">{utcNanos(trace.start_time_unix_nano).slice(0, 23)}</span>
+        </Tile>
+        <Tile name="Trace id">
+          <span class="mono trace-id">{trace.trace_id}</span> <CopyButton text={trace.trace_id} label="Copy" />
+        </Tile>
+      </dl>
+      <Gaps trace={trace} layout={layout} />
+      <div class="trace-links">
+        <SelfTime layout={layout} />
+        <span class="grow" />
+        <Slos services={layout.services} />
+        <a class="button" href={logsHref(trace, layout)} data-testid="trace-logs-link">
+          <Icon name="logs" /> {logs.length > 0 ? plural(logs.length, 'log line') : 'Search its logs'}
+        </a>
+      </div>
+    </div>
+  );
+}
+
+function Tile({ name, children }: { name: string; children: preact.ComponentChildren }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+/** What is not here, said plainly. */
+function Gaps({ trace, layout }: { trace: TraceSummary; layout: Layout }) {
+  const rootless = !trace.root_name || trace.state === 'missing_root';
+  if (!rootless && layout.orphans === 0 && (!trace.state || trace.state === 'complete')) return null;
+  return (
+    <div class="trace-gaps" role="note">
+      <TraceState state={trace.state} />
+      <p>
+        {rootless && 'The root span was not received, so the true start, duration and outcome of the request are unknown. '}
+        {layout.orphans > 0 && `${plural(layout.orphans, 'span')} ${layout.orphans === 1 ? 'names a parent that was' : 'name parents that were'} not received; ${layout.orphans === 1 ? 'it is' : 'they are'} shown at the top level. `}
+        Late spans join the trace when they arrive.
+      </p>
+    </div>
+  );
+}
+
+function SelfTime({ layout }: { layout: Layout }) {
+  const parts = selfTime(layout).filter((part) => part.ns > 0);
+  const total = parts.reduce((sum, part) => sum + part.ns, 0);
+  if (total === 0) return null;
+  const label = parts.slice(0, MOST_PARTS).map((part) => `${part.service} ${percent(part.ns / total)}`).join(', ');
+  return (
+    <div class="self-time">
+      <div class="self-bar" role="img" aria-label={`Time spent in each service itself: ${label}`}>
+        {parts.slice(0, MOST_PARTS).map((part) => (
+          <span key={part.service} style={{ width: `${(100 * part.ns) / total}%`, background: `var(${serviceColor(part.service)})` }} />
+        ))}
+      </div>
+      <ul title="Time a service spent itself, not waiting for the spans below">
+        {parts.slice(0, MOST_PARTS).map((part) => (
+          <li key={part.service}>
+            <span class="swatch" style={{ background: `var(${serviceColor(part.service)})` }} />
+            {part.service} <strong>{nanos(part.ns)}</strong> <span class="muted">{percent(part.ns / total)}</span>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function Slos({ services }: { services: string[] }) {
+  const { data } = useQuery<SlosAnswer>(apiUrl('/slos'));
+  const touched = (data?.slos ?? []).filter((slo) => services.includes(slo.service));
+  if (touched.length === 0) return null;
+  return (
+    <ul class="trace-slos" aria-label="SLOs of these services">
+      {touched.slice(0, 4).map((slo) => (
+        <li key={slo.id}>
+          <a href={href(`/slos/${encodeURIComponent(slo.id)}`)} title={`${slo.name}: ${slo.state_reason || 'objective met'}`}>
+            {slo.name}
+          </a>{' '}
+          <SloBadge state={slo.state} />
+        </li>
+      ))}
+    </ul>
+  );
+}

@@ -1,0 +1,87 @@
+// Search traces. The URL holds the search; the page shows what the URL says.
+import { useMemo, useState } from 'preact/hooks';
+import '../styles/traces.css';
+import { apiUrl } from '../api/client';
+import type { ServicesAnswer, TracesAnswer } from '../api/types';
+import { useQuery } from '../api/useQuery';
+import { PageHead } from '../app/Shell';
+import { href, navigate, params } from '../app/router';
+import { useShortcuts } from '../app/shortcuts';
+import { Receipt } from '../parts/Receipt';
+import { Answer, Empty } from '../parts/States';
+import { plural } from '../time/format';
+import { range, rangeQuery } from '../time/range';
+import { Scatter } from './Scatter';
+import { apiParams, problems, readSearch } from './search';
+import { SearchForm } from './SearchForm';
+import { sorted, type SortKey, TraceTable } from './TraceTable';
+
+const TRACE_ID = /^[0-9a-f]{32}$/i;
+
+export default function TracesPage() {
+  const search = readSearch(params.value);
+  const valid = Object.keys(problems(search)).length === 0;
+  const services = useQuery<ServicesAnswer>(apiUrl('/services', rangeQuery.value));
+  const query = useQuery<TracesAnswer>(valid ? apiUrl('/traces', { ...apiParams(search), ...rangeQuery.value }) : null);
+  const [active, setActive] = useState(-1);
+  const sort = (params.value.get('sort') ?? 'start') as SortKey;
+  const ascending = params.value.get('order') === 'asc';
+  const traces = useMemo(() => sorted(query.data?.traces ?? [], sort, ascending), [query.data, sort, ascending]);
+  const move = (step: number) => () => {
+    const next = Math.min(traces.length - 1, Math.max(0, active + step));
+    setActive(next);
+    document.querySelectorAll('[data-testid="trace-row"]')[next]?.scrollIntoView({ block: 'nearest' });
+  };
+  useShortcuts('Traces', [
+    { keys: 'j / ArrowDown', what: 'Next trace', run: move(1) },
+    { keys: 'k / ArrowUp', what: 'Previous trace', run: move(-1) },
+    { keys: 'Enter', what: 'Open the trace', run: () => traces[active] && navigate(href(`/traces/${traces[active].trace_id}`)) },
+  ]);
+  return (
+    <>
+      <PageHead title="Traces" lead="What happened to single requests, across services.">
+        <OpenById />
+      </PageHead>
+      <SearchForm search={search} services={services.data?.services ?? []} />
+      <Answer query={query} what="traces">
+        {(data) => (
+          <section class="card" aria-label="Traces found">
+            <header>
+              <h2 class="grow">{plural(traces.length, 'trace')}{traces.length === search.limit ? ' (the newest; there may be more)' : ''}</h2>
+              {data.receipt?.complete && <Receipt receipt={data.receipt} />}
+            </header>
+            {!data.receipt?.complete && <div class="body"><Receipt receipt={data.receipt} /></div>}
+            {traces.length === 0 ? (
+              <Empty title="No trace matches">Widen the time range, lower the minimum duration or drop a filter. Traces appear about 2 s after they are acknowledged.</Empty>
+            ) : (
+              <>
+                <Scatter traces={traces} range={range.value} />
+                <TraceTable traces={traces} sort={sort} ascending={ascending} active={active} />
+              </>
+            )}
+          </section>
+        )}
+      </Answer>
+    </>
+  );
+}
+
+function OpenById() {
+  const [id, setId] = useState('');
+  const wrong = id.trim() !== '' && !TRACE_ID.test(id.trim());
+  const open = (event: Event) => {
+    event.preventDefault();
+    if (TRACE_ID.test(id.trim())) navigate(href(`/traces/${id.trim().toLowerCase()}`));
+  };
+  return (
+    <form class="row" onSubmit={open}>
+      <label class="visually-hidden" for="trace-id">
+        Trace id
+      </label>
+      <input id="trace-id" class="input mono by-id" placeholder="Open by trace id (32 hex digits)" spellcheck={false} aria-invalid={wrong} value={id} onInput={(event) => setId(event.currentTarget.value)} />
+      <button type="submit" class="button" disabled={!TRACE_ID.test(id.trim())}>
+        Open
+      </button>
+    </form>
+  );
+}
