@@ -99,7 +99,7 @@ export function bigTrace(n) {
   const total = 42e9;
   const spans = [span(next, null, 'storefront', 'nightly reindex', 'server', start, total, false)];
   for (let index = 1; index < n; index += 1) {
-    const up = spans[Math.max(0, index - 1 - Math.floor(next() * Math.min(index, 60)))];
+    const up = spans[index < 40 ? 0 : next() < 0.7 ? Math.floor(next() * Math.min(index, 2000)) : Math.max(0, index - 1 - Math.floor(next() * 8))];
     const room = up.duration_ns;
     const from = room * next() * 0.7;
     const one = span(next, index % 9973 === 0 ? 'dead00000000beef' : up.span_id, pick(next, SERVICES), pick(next, ['SELECT items', 'UPDATE stock', 'render batch', 'GET /stock/{sku}']), 'internal', BigInt(up.start_time_unix_nano) + BigInt(Math.round(from)), Math.max(1000, (room - from) * (0.2 + 0.75 * next())), next() < 0.002);

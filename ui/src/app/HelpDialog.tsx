@@ -15,7 +15,7 @@ export function HelpDialog({ open, onClose }: { open: boolean; onClose: () => vo
         <h2 id="help-title" class="grow">
           Keyboard
         </h2>
-        <button type="button" class="button quiet icon" aria-label="Close" onClick={onClose}>
+        <button type="button" class="button quiet icon-only" aria-label="Close" onClick={onClose}>
           <Icon name="close" />
         </button>
       </header>

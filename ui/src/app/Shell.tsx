@@ -141,15 +141,15 @@ function Topbar({ onHelp }: { onHelp: () => void }) {
     <header class="topbar">
       <div class="progress" data-active={inFlight.value > 0} aria-hidden="true" />
       <RangePicker />
-      <button type="button" class="button icon" aria-label="Load fresh data" title="Load fresh data (r)" data-testid="refresh" onClick={() => (refreshTick.value += 1)}>
+      <button type="button" class="button icon-only" aria-label="Load fresh data" title="Load fresh data (r)" data-testid="refresh" onClick={() => (refreshTick.value += 1)}>
         <Icon name="refresh" />
       </button>
       <span class="grow" />
       <CopyButton text={absoluteLink} label="Copy link" />
-      <button type="button" class="button quiet icon" aria-label={`Colours: ${name}. Change`} title={`Colours: ${name}`} onClick={nextTheme}>
+      <button type="button" class="button quiet icon-only" aria-label={`Colours: ${name}. Change`} title={`Colours: ${name}`} onClick={nextTheme}>
         <Icon name={icon} />
       </button>
-      <button type="button" class="button quiet icon" aria-label="Keyboard help" title="Keyboard help (?)" onClick={onHelp}>
+      <button type="button" class="button quiet icon-only" aria-label="Keyboard help" title="Keyboard help (?)" onClick={onHelp}>
         <Icon name="help" />
       </button>
     </header>

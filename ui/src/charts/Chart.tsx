@@ -20,6 +20,8 @@ export interface ChartProps {
   exemplars?: PlotExemplar[];
   xRangeMs?: [number, number] | null;
   floor?: number;
+  /** The top of the y axis at most; lines run out of the picture above it. */
+  ceiling?: number;
   syncKey?: string;
   compact?: boolean;
   legend?: boolean;
@@ -41,7 +43,7 @@ export function Chart(props: ChartProps) {
     const element = box.current;
     if (!element) return;
     const options = plotOptions(
-      { series, unit, height, thresholds, exemplars, xRangeMs: props.xRangeMs ?? null, floor: props.floor ?? 0, syncKey: props.syncKey ?? null, compact, onCursor: setCursor, onZoom: props.onZoom ?? null },
+      { series, unit, height, thresholds, exemplars, xRangeMs: props.xRangeMs ?? null, floor: props.floor ?? 0, ceiling: props.ceiling ?? null, syncKey: props.syncKey ?? null, compact, onCursor: setCursor, onZoom: props.onZoom ?? null },
       element.clientWidth,
       largest,
     );

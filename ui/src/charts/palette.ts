@@ -7,14 +7,31 @@ export function categoryToken(index: number): string {
   return `--c${index % CATEGORIES}`;
 }
 
-/** The token of a service name, the same on every page and every machine. */
+const given = new Map<string, number>();
+
+/**
+ * The token of a service name, the same on every page: its hash picks, and where another service was there first the
+ * next free one is taken, so that up to ten services never share a colour.
+ */
 export function serviceColor(name: string): string {
+  let slot = given.get(name);
+  if (slot === undefined) {
+    const taken = new Set(given.values());
+    const wanted = hashOf(name) % CATEGORIES;
+    slot = wanted;
+    for (let step = 0; step < CATEGORIES && taken.has(slot); step += 1) slot = (wanted + step) % CATEGORIES;
+    given.set(name, slot);
+  }
+  return categoryToken(slot);
+}
+
+function hashOf(name: string): number {
   let hash = 2_166_136_261;
   for (let index = 0; index < name.length; index += 1) {
     hash = Math.imul(hash ^ name.charCodeAt(index), 16_777_619);
   }
   hash = Math.imul(hash ^ (hash >>> 15), 2_246_822_519);
-  return categoryToken((hash ^ (hash >>> 13)) >>> 0);
+  return (hash ^ (hash >>> 13)) >>> 0;
 }
 
 let cache = new Map<string, string>();

@@ -32,6 +32,7 @@ export interface PlotInput {
   exemplars: PlotExemplar[];
   xRangeMs: [number, number] | null;
   floor: number;
+  ceiling: number | null;
   syncKey: string | null;
   compact: boolean;
   onCursor: (index: number | null) => void;
@@ -64,15 +65,21 @@ export function plotOptions(input: PlotInput, width: number, largest: number): u
     },
     scales: {
       x: { time: true, ...(input.xRangeMs ? { range: (): [number, number] => [input.xRangeMs![0] / 1000, input.xRangeMs![1] / 1000] } : {}) },
-      y: { range: () => yRange(largest, input.thresholds.map((one) => one.value), input.floor) },
+      y: { range: () => yRange(input.ceiling === null ? largest : Math.min(largest, input.ceiling), input.thresholds.map((one) => one.value), input.floor) },
     },
     axes: [
       { ...axis, grid: { show: false }, size: 26, space: 70, values: (_u, splits, _axis, _space, step) => timeLabels(splits, step) },
-      { ...axis, size: input.compact ? 52 : 64, space: input.compact ? 26 : 36, values: (_u, splits) => splits.map((value) => withUnit(value, input.unit)) },
+      { ...axis, size: (_u, labels) => labelRoom(labels), space: input.compact ? 26 : 36, values: (_u, splits) => splits.map((value) => withUnit(value, input.unit)) },
     ],
     series: [{}, ...input.series.map(seriesOptions)],
     hooks: hooks(input),
   };
+}
+
+/** Width of the y axis in px: as wide as its longest label. */
+function labelRoom(labels: string[] | null): number {
+  const longest = Math.max(4, ...(labels ?? []).map((label) => label.length));
+  return Math.min(120, 16 + longest * 6.2);
 }
 
 function seriesOptions(one: PlotSeries): uPlot.Series {
@@ -82,7 +89,7 @@ function seriesOptions(one: PlotSeries): uPlot.Series {
     stroke,
     width: 1.75,
     dash: one.dash ? [5, 4] : undefined,
-    fill: one.fill ? stroke.replace(/^rgb\((.*)\)$/, 'rgb($1 / 0.12)') : undefined,
+    fill: one.fill ? stroke.replace(/^rgb\((.*)\)$/, 'rgba($1, 0.12)') : undefined,
     paths: one.step ? uPlot.paths.stepped?.({ align: 1 }) : uPlot.paths.linear?.(),
     points: { show: one.points.length < 3, size: 5 },
     spanGaps: false,
@@ -126,7 +133,7 @@ function drawThresholds(u: uPlot, thresholds: Threshold[], unit: string): void {
     }
     ctx.setLineDash([]);
     ctx.font = canvasFont(11 * scale, 600);
-    ctx.textAlign = 'right';
+    ctx.textAlign = 'left';
     const text = `${label}${label.includes(withUnit(value, unit)) ? '' : ` ${withUnit(value, unit)}`}${above ? ' ↑' : ''}`;
     const wide = ctx.measureText(text).width;
     const room = y - bbox.top > 16 * scale;
@@ -134,10 +141,10 @@ function drawThresholds(u: uPlot, thresholds: Threshold[], unit: string): void {
     const textY = y + (room ? -3 : 3) * scale;
     ctx.fillStyle = resolveToken('--surface');
     ctx.globalAlpha = 0.82;
-    ctx.fillRect(bbox.left + bbox.width - wide - 8 * scale, room ? textY - 12 * scale : textY - scale, wide + 8 * scale, 13 * scale);
+    ctx.fillRect(bbox.left + 4 * scale, room ? textY - 12 * scale : textY - scale, wide + 8 * scale, 13 * scale);
     ctx.globalAlpha = 1;
     ctx.fillStyle = color;
-    ctx.fillText(text, bbox.left + bbox.width - 4 * scale, textY);
+    ctx.fillText(text, bbox.left + 8 * scale, textY);
   }
   ctx.restore();
 }

@@ -103,7 +103,7 @@ function Drawing({ panel, answers, syncKey }: { panel: Panel; answers: RangeAnsw
     return answers.flatMap((answer, index) => {
       const query = panel.queries[index];
       const all = answer.series ?? [];
-      const drawn = plotSeries(all, all.map((one) => seriesName(one.labels, query.legend, query.legend ?? query.fn)), offset);
+      const drawn = plotSeries(all, all.map((one) => seriesName(one.labels, query.legend, query.legend ?? query.fn, all.length === 1)), offset);
       offset += drawn.length;
       return drawn;
     });
@@ -144,6 +144,9 @@ function Stat({ series, unit, panel }: { series: ReturnType<typeof plotSeries>; 
           </div>
         );
       })}
+      <div class="stat-line">
+        <Chart title={panel.title} series={series} unit={unit} height={120} compact legend={false} xRangeMs={[range.value.startMs, range.value.endMs]} />
+      </div>
     </div>
   );
 }

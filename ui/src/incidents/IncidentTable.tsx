@@ -66,8 +66,8 @@ function Row({ incident, withSlo, active }: { incident: Incident; withSlo: boole
           </p>
         )}
       </td>
-      <td>
-        <SeverityBadge severity={incident.severity} /> <span class="muted nowrap">{incident.tier}</span>
+      <td class="nowrap">
+        <SeverityBadge severity={incident.severity} /> <span class="muted">{incident.tier}</span>
       </td>
       <td class="nowrap">
         {opened === null ? '–' : utcShort(opened)}

@@ -4,18 +4,17 @@ import type { RangeAnswer, RangeSeries } from '../api/types';
 import { href } from '../app/router';
 import { categoryToken, serviceColor } from '../charts/palette';
 import type { PlotExemplar, PlotSeries } from '../charts/plot';
-import { withUnit } from '../time/format';
-import { percent } from '../time/format';
+import { percent, withUnit } from '../time/format';
 import { utcDateTime } from '../time/instant';
 
 export const MAX_SERIES = 24;
 
 /** `{service}` and `{label}` filled in from the labels; without a template the label values, or `fallback`. */
-export function seriesName(labels: Record<string, string>, template: string | null | undefined, fallback: string): string {
+export function seriesName(labels: Record<string, string>, template: string | null | undefined, fallback: string, only = false): string {
   const entries = Object.entries(labels ?? {});
   if (template) {
     const filled = template.replace(/\{\{?\s*([^{}]+?)\s*\}?\}/g, (_all, key: string) => labels?.[key] ?? '–');
-    return filled !== template || entries.length === 0 ? filled : `${template} ${entries.map(([, value]) => value).join(' · ')}`;
+    return filled !== template || entries.length === 0 || only ? filled : `${template} ${entries.map(([, value]) => value).join(' · ')}`;
   }
   if (entries.length === 0) return fallback;
   return entries.length === 1 ? entries[0][1] || '(empty)' : entries.map(([key, value]) => `${key}=${value}`).join(' ');

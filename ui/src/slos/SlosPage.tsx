@@ -101,7 +101,7 @@ function Table({ slos, active }: { slos: Slo[]; active: number }) {
             <th scope="col">State</th>
             <th scope="col">Objective</th>
             <th scope="col">Error budget left</th>
-            <th scope="col">Burning now</th>
+            <th scope="col">Burning now (long / short window)</th>
             <th scope="col" class="num">SLI</th>
             <th scope="col" class="num">Coverage</th>
             <th scope="col" class="num">Data up to</th>

@@ -14,12 +14,12 @@ export function TierStrip({ tier }: { tier: Tier }) {
   const points = tier.series ?? [];
   const cut = tier.factor * CUT_FACTORS;
   const series = useMemo(() => {
-    const column = (at: 1 | 2) => points.map((point) => [point[0], point[at] === null ? null : Math.min(cut, point[at] as number)] as [number, number | null]);
+    const column = (at: 1 | 2) => points.map((point) => [point[0], point[at]] as [number, number | null]);
     return [
       { label: `long ${longDuration(tier.long_s)}`, token: '--c0', points: column(1), fill: true },
       { label: `short ${longDuration(tier.short_s)}`, token: '--c2', points: column(2), dash: true },
     ];
-  }, [points, cut]);
+  }, [points]);
   const isCut = points.some((point) => (point[1] ?? 0) > cut || (point[2] ?? 0) > cut);
   return (
     <section class={`card tier ${tier.firing ? 'firing' : ''}`} aria-label={`Tier ${tier.name}`} data-testid="tier" data-firing={tier.firing}>
@@ -41,7 +41,7 @@ export function TierStrip({ tier }: { tier: Tier }) {
           now <strong>{burn(tier.long_burn)}</strong> over {longDuration(tier.long_s)} and <strong>{burn(tier.short_burn)}</strong> over {longDuration(tier.short_s)}
           {isCut && <span class="muted"> · drawn up to {burn(cut)}</span>}
         </p>
-        {points.length === 0 ? <p class="muted small-text">No data yet.</p> : <Chart title={`Burn rate of ${tier.name}`} series={series} unit="×" height={130} compact thresholds={[{ value: tier.factor, label: 'threshold' }]} syncKey="tiers" />}
+        {points.length === 0 ? <p class="muted small-text">No data yet.</p> : <Chart title={`Burn rate of ${tier.name}`} series={series} unit="×" height={130} ceiling={cut} compact thresholds={[{ value: tier.factor, label: 'threshold' }]} syncKey="tiers" />}
       </div>
     </section>
   );

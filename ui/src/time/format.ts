@@ -32,8 +32,12 @@ export function nanos(ns: number): string {
 export function percent(ratio: number, most = 3): string {
   const value = ratio * 100;
   const near = Math.abs(100 - value);
-  const places = near === 0 || value === 0 ? 0 : near < 0.1 ? most : near < 10 ? 2 : Math.abs(value) < 1 ? 3 : 1;
-  return `${Number(value.toFixed(places))} %`;
+  if (near === 0 || value === 0) return `${value} %`;
+  if (near >= 10) return `${Number(value.toPrecision(3))} %`;
+  const rounded = Number(value.toFixed(near < 0.1 ? most : 2));
+  // A ratio that is not quite one must not read as one.
+  if (rounded === 100) return value < 100 ? `> 99.${'9'.repeat(most)} %` : '> 100 %';
+  return `${rounded} %`;
 }
 
 /** `14.4×` */
@@ -59,6 +63,7 @@ export function withUnit(value: number | null | undefined, unit: string): string
   if (unit in TIME_UNITS) return nanos(value * TIME_UNITS[unit]);
   if (unit === 'By' || unit === 'bytes') return bytes(value);
   if (unit === 'ratio') return percent(value);
+  if (unit === '×') return burn(value);
   if (unit === '%' || unit === 'percent') return `${digits(value)} %`;
   const suffix = unit.replace(/^\{(.*)\}/, '$1');
   return suffix && suffix !== '1' ? `${short(value)} ${suffix}` : short(value);

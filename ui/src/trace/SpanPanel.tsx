@@ -26,7 +26,7 @@ export function SpanPanel({ layout, position, logs, onClose }: Props) {
           <ServiceName name={span.service_name} />
           <h2>{span.name}</h2>
         </div>
-        <button type="button" class="button quiet icon" aria-label="Close span details" onClick={onClose}>
+        <button type="button" class="button quiet icon-only" aria-label="Close span details" onClick={onClose}>
           <Icon name="close" />
         </button>
       </header>

@@ -1,6 +1,6 @@
 // The head of a trace: where the time went by service, what is incomplete, and the way on to logs and SLOs.
 import { apiUrl } from '../api/client';
-import type { LogRecord, SlosAnswer, TraceSummary } from '../api/types';
+import type { LogRecord, Slo, SlosAnswer, TraceSummary } from '../api/types';
 import { useQuery } from '../api/useQuery';
 import { href } from '../app/router';
 import { serviceColor } from '../charts/palette';
@@ -13,6 +13,7 @@ import { rangeParams } from '../time/range';
 import { type Layout, selfTime } from './layout';
 
 const MOST_PARTS = 8;
+const MOST_SLOS = 3;
 const MARGIN_MS = 60_000;
 
 /** The address of the logs of this trace, with an absolute range around it. */
@@ -21,6 +22,15 @@ export function logsHref(trace: TraceSummary, layout: Layout): string {
   const endMs = startMs + Math.max(layout.totalNs, trace.duration_ns) / 1e6;
   const bounds = rangeParams({ kind: 'absolute', startMs: Math.floor(startMs - MARGIN_MS), endMs: Math.ceil(endMs + MARGIN_MS) });
   return href('/logs', { ...bounds, trace_id: trace.trace_id });
+}
+
+/** The way to the logs of this trace. */
+export function LogsLink({ trace, layout, logs }: { trace: TraceSummary; layout: Layout; logs: LogRecord[] }) {
+  return (
+    <a class="button" href={logsHref(trace, layout)} data-testid="trace-logs-link">
+      <Icon name="logs" /> {logs.length > 0 ? plural(logs.length, 'log line') : 'Search its logs'}
+    </a>
+  );
 }
 
 export function TraceFacts({ trace, layout, logs }: { trace: TraceSummary; layout: Layout; logs: LogRecord[] }) {
@@ -38,15 +48,14 @@ export function TraceFacts({ trace, layout, logs }: { trace: TraceSummary; layou
         <Tile name="Trace id">
           <span class="mono trace-id">{trace.trace_id}</span> <CopyButton text={trace.trace_id} label="Copy" />
         </Tile>
+        <div class="tiles-end">
+          <LogsLink trace={trace} layout={layout} logs={logs} />
+        </div>
       </dl>
       <Gaps trace={trace} layout={layout} />
       <div class="trace-links">
         <SelfTime layout={layout} />
-        <span class="grow" />
         <Slos services={layout.services} />
-        <a class="button" href={logsHref(trace, layout)} data-testid="trace-logs-link">
-          <Icon name="logs" /> {logs.length > 0 ? plural(logs.length, 'log line') : 'Search its logs'}
-        </a>
       </div>
     </div>
   );
@@ -103,11 +112,12 @@ function SelfTime({ layout }: { layout: Layout }) {
 
 function Slos({ services }: { services: string[] }) {
   const { data } = useQuery<SlosAnswer>(apiUrl('/slos'));
-  const touched = (data?.slos ?? []).filter((slo) => services.includes(slo.service));
+  const rank = (slo: Slo) => ['breached', 'at_risk', 'unknown', 'met'].indexOf(slo.state);
+  const touched = (data?.slos ?? []).filter((slo) => services.includes(slo.service)).sort((a, b) => rank(a) - rank(b));
   if (touched.length === 0) return null;
   return (
     <ul class="trace-slos" aria-label="SLOs of these services">
-      {touched.slice(0, 4).map((slo) => (
+      {touched.slice(0, MOST_SLOS).map((slo) => (
         <li key={slo.id}>
           <a href={href(`/slos/${encodeURIComponent(slo.id)}`)} title={`${slo.name}: ${slo.state_reason || 'objective met'}`}>
             {slo.name}
@@ -115,6 +125,7 @@ function Slos({ services }: { services: string[] }) {
           <SloBadge state={slo.state} />
         </li>
       ))}
+      {touched.length > MOST_SLOS && <li class="muted">+{touched.length - MOST_SLOS}</li>}
     </ul>
   );
 }

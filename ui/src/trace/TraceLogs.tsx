@@ -64,7 +64,7 @@ function Line({ log, layout, onSpan }: { log: LogRecord; layout: Layout; onSpan:
         {position === undefined ? (
           <span class="muted">{log.span_id ? 'not received' : '–'}</span>
         ) : (
-          <button type="button" class="button quiet small" onClick={() => onSpan(position)}>
+          <button type="button" class="text-button" onClick={() => onSpan(position)}>
             {layout.spans[layout.order[position]].name}
           </button>
         )}

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import '../styles/trace.css';
 import { apiUrl } from '../api/client';
-import type { TraceAnswer } from '../api/types';
+import type { LogRecord, TraceAnswer } from '../api/types';
 import { useQuery } from '../api/useQuery';
 import { PageHead } from '../app/Shell';
 import { href, params, setParams } from '../app/router';
@@ -39,11 +39,16 @@ export default function TracePage({ id }: PageProps) {
   );
 }
 
+/** Nanosecond texts in time order, without losing digits. */
+function byTime(a: LogRecord, b: LogRecord): number {
+  return a.time_unix_nano.length - b.time_unix_nano.length || (a.time_unix_nano < b.time_unix_nano ? -1 : 1);
+}
+
 const wholeOf = (layout: Layout): View => ({ fromNs: 0, toNs: Math.max(1, layout.totalNs) });
 
 function Loaded({ data }: { data: TraceAnswer }) {
   const layout = useMemo(() => layoutTrace(data.spans), [data]);
-  const logs = data.logs ?? [];
+  const logs = useMemo(() => (data.logs ?? []).toSorted(byTime), [data]);
   const [collapsed, setCollapsed] = useState<ReadonlySet<number>>(new Set());
   const [view, setView] = useState<View>(wholeOf(layout));
   useEffect(() => setView(wholeOf(layout)), [layout]);

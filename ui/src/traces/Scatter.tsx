@@ -3,7 +3,7 @@
 import type { TraceSummary } from '../api/types';
 import { href, navigate } from '../app/router';
 import { nanos } from '../time/format';
-import { instantMs, utcClock, utcField } from '../time/instant';
+import { instantMs, utcField } from '../time/instant';
 import type { ResolvedRange } from '../time/range';
 
 const HEIGHT = 120;
@@ -34,7 +34,7 @@ export function Scatter({ traces, range }: { traces: TraceSummary[]; range: Reso
       <div class="scatter-axis muted">
         <span>{utcField(range.startMs)} UTC</span>
         <span>start time × duration (log scale) · click a dot to open its trace</span>
-        <span>{utcClock(range.endMs)} UTC</span>
+        <span>{utcField(range.endMs)} UTC</span>
       </div>
     </div>
   );

@@ -7,7 +7,7 @@ import { count, nanos } from '../time/format';
 import { instantMs, utcClock, utcShort } from '../time/instant';
 
 export type SortKey = 'start' | 'duration' | 'spans' | 'errors';
-const MOST_SERVICES = 4;
+const MOST_SERVICES = 3;
 
 const SORTS: Record<SortKey, (trace: TraceSummary) => number> = {
   start: (trace) => instantMs(trace.start_time_unix_nano) ?? 0,
