@@ -1,1 +1,18 @@
-//! skeleton
+//! The text index of a segment: which pages of rows may hold a word.
+//!
+//! One tantivy document stands for one page of rows (`rows_per_page`): document number = page number. Words used like
+//! ids (numbers, hex) are not terms but bits of a bloom filter per page, because unique terms would make up most of the
+//! index. Everything is packed into one `.idx` file (`pack.rs`).
+//!
+//! Invariants:
+//! - a page that is not chosen holds no match; a chosen one may, and the reader checks the bodies;
+//! - no damage of the file and no panic of the library changes an answer: both are a `DamagedIndex`, and the reader scans.
+
+mod bloom;
+mod build;
+mod pack;
+mod pages;
+mod search;
+
+pub(crate) use build::build_index;
+pub(crate) use search::TextIndex;

@@ -1,14 +1,24 @@
-//! skeleton
+//! One published segment: what to read of it, and reading it.
+
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
 use daymark_model::{TimeRange, UnixNanos};
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowPredicate, ArrowPredicateFn, ArrowReaderMetadata, RowFilter};
+use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::file::metadata::ParquetMetaData;
 
+use super::source;
 use super::{ReadSpec, RowChoice};
 use crate::{BodyQuery, SegmentMeta, StoreError, Table};
+
+/// Rows of a batch that is handed out.
+const BATCH_ROWS: usize = 8192;
 
 /// One published segment. Clones are cheap.
 #[derive(Clone)]
@@ -22,7 +32,7 @@ pub struct Segment {
 pub struct Search {
     /// Rows that may match; all others do not. The reader verifies on the body.
     pub rows: RowChoice,
-    /// Why the index could not be used: then `rows` is all of them. Belongs into the answer's log, not its receipt: nothing is missing.
+    /// Why the index could not be used: then `rows` is all of them, and nothing is missing from the answer.
     pub damage: Option<String>,
 }
 
@@ -52,8 +62,7 @@ impl Segment {
     /// # Errors
     /// Damage, faults of the object store, filters or columns that do not fit.
     pub async fn read(&self, spec: &ReadSpec) -> Result<Vec<RecordBatch>, StoreError> {
-        let _ = (spec, &self.table);
-        todo!()
+        self.stream(spec).await?.try_collect().await
     }
 
     /// As [`Segment::read`], batch by batch.
@@ -64,23 +73,69 @@ impl Segment {
         &self,
         spec: &ReadSpec,
     ) -> Result<BoxStream<'static, Result<RecordBatch, StoreError>>, StoreError> {
-        let _ = spec;
-        todo!()
+        if spec.rows.is_empty() {
+            return Ok(futures::stream::empty().boxed());
+        }
+        let footer = source::footer(&self.table, &self.meta).await?;
+        let group_rows = footer.metadata().row_groups().iter().map(|group| group.num_rows().max(0) as u64);
+        let (groups, selection) = spec.rows.select(&group_rows.collect::<Vec<_>>());
+        let reader = source::parquet_reader(&self.table, &self.meta);
+        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, (*footer).clone())
+            .with_batch_size(BATCH_ROWS)
+            .with_row_groups(groups);
+        if let Some(selection) = selection {
+            builder = builder.with_row_selection(selection);
+        }
+        if let Some(columns) = &spec.columns {
+            builder = builder.with_projection(projection(&footer, columns)?);
+        }
+        if !spec.filters.is_empty() {
+            builder = builder.with_row_filter(row_filter(&footer, spec)?);
+        }
+        if let Some(limit) = spec.limit {
+            builder = builder.with_limit(limit);
+        }
+        let path = self.path();
+        let stream = builder.build().map_err(|error| StoreError::parquet(&path, error))?;
+        Ok(stream.map_err(move |error| StoreError::parquet(&path, error)).boxed())
     }
 
-    /// Rows that may match `query`, by the text index. Damage means all rows.
+    /// Rows that may match `query`, by the text index. A missing or damaged index means all rows.
     pub async fn search(&self, query: &BodyQuery) -> Search {
-        let _ = query;
-        todo!()
+        let Some(index) = &self.meta.index else { return Search { rows: RowChoice::All, damage: None } };
+        if *query == BodyQuery::Everything {
+            return Search { rows: RowChoice::All, damage: None };
+        }
+        let found = match source::text_index(&self.table, &self.meta, index).await {
+            Ok(index) => index.search(query),
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(rows) => Search { rows, damage: None },
+            Err(error) => {
+                tracing::warn!(index = %index.path, %error, "text index is not usable, scanning the segment");
+                Search { rows: RowChoice::All, damage: Some(error.to_string()) }
+            }
+        }
     }
 
-    /// Row groups that may hold `value` in `column`, by bloom filter; all rows for a column without one.
+    /// Row groups that may hold `value` in `column`, by bloom filter; all rows of groups without one.
     ///
     /// # Errors
     /// As [`Segment::read`].
     pub async fn bloom(&self, column: &str, value: &[u8]) -> Result<RowChoice, StoreError> {
-        let _ = (column, value);
-        todo!()
+        let footer = self.footer().await?;
+        let mut ranges = Vec::new();
+        let mut start = 0;
+        for (number, group) in footer.row_groups().iter().enumerate() {
+            let end = start + group.num_rows().max(0) as u64;
+            let filter = source::bloom(&self.table, &self.meta, (number, group), column).await?;
+            if filter.is_none_or(|filter| filter.check(value)) {
+                ranges.push(start..end);
+            }
+            start = end;
+        }
+        Ok(RowChoice::from_ranges(ranges))
     }
 
     /// Pages with rows in `range`.
@@ -88,8 +143,12 @@ impl Segment {
     /// # Errors
     /// As [`Segment::read`].
     pub async fn pages_in(&self, range: TimeRange) -> Result<RowChoice, StoreError> {
-        let _ = range;
-        todo!()
+        if range.contains(self.meta.time.0) && range.contains(self.meta.time.1) {
+            return Ok(RowChoice::All);
+        }
+        let pages = self.page_times().await?;
+        let inside = pages.into_iter().filter(|page| range.overlaps(page.first, page.last));
+        Ok(RowChoice::from_ranges(inside.map(|page| page.rows).collect()))
     }
 
     /// Times of all pages, in file order.
@@ -97,7 +156,7 @@ impl Segment {
     /// # Errors
     /// As [`Segment::read`].
     pub async fn page_times(&self) -> Result<Vec<PageTimes>, StoreError> {
-        todo!()
+        Ok(source::page_times(self.table.name(), &*self.footer().await?))
     }
 
     /// The footer with its page index, cached.
@@ -105,10 +164,30 @@ impl Segment {
     /// # Errors
     /// As [`Segment::read`].
     pub async fn footer(&self) -> Result<Arc<ParquetMetaData>, StoreError> {
-        todo!()
+        Ok(Arc::clone(source::footer(&self.table, &self.meta).await?.metadata()))
     }
 
-    pub(super) fn is_unreadable(&self, error: &StoreError) -> bool {
+    fn path(&self) -> String {
+        self.table.path_of(&self.meta.path).to_string()
+    }
+
+    /// Whether `error` concerns this segment alone, so that an answer can go on without it.
+    pub(super) fn is_unreadable(error: &StoreError) -> bool {
         matches!(error, StoreError::Parquet { .. } | StoreError::Object(_))
     }
+}
+
+fn projection(footer: &ArrowReaderMetadata, columns: &[String]) -> Result<ProjectionMask, ArrowError> {
+    let roots = columns.iter().map(|column| footer.schema().index_of(column)).collect::<Result<Vec<_>, _>>()?;
+    Ok(ProjectionMask::roots(footer.parquet_schema(), roots))
+}
+
+fn row_filter(footer: &ArrowReaderMetadata, spec: &ReadSpec) -> Result<RowFilter, ArrowError> {
+    let mut predicates: Vec<Box<dyn ArrowPredicate>> = Vec::with_capacity(spec.filters.len());
+    for filter in &spec.filters {
+        let mask = projection(footer, filter.columns())?;
+        let filter = filter.clone();
+        predicates.push(Box::new(ArrowPredicateFn::new(mask, move |batch| filter.test(&batch))));
+    }
+    Ok(RowFilter::new(predicates))
 }

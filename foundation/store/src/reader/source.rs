@@ -1,1 +1,136 @@
-//! skeleton
+//! Footers, bloom filters and indexes of a segment: read once, then from the cache.
+
+use std::sync::Arc;
+
+use daymark_model::UnixNanos;
+use object_store::ObjectStoreExt;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::async_reader::ParquetObjectReader;
+use parquet::bloom_filter::Sbbf;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, RowGroupMetaData};
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+
+use super::segment::PageTimes;
+use crate::cache::Kind;
+use crate::index::TextIndex;
+use crate::{IndexMeta, SegmentMeta, StoreError, Table, TableName};
+
+/// The end of the file that is read first: footer and page index of a full segment fit in.
+const FOOTER_HINT_BYTES: usize = 256 << 10;
+/// A bloom filter of a row group is never larger.
+const MAX_BLOOM_BYTES: i32 = 16 << 20;
+
+/// A reader of the segment's Parquet file.
+pub(super) fn parquet_reader(table: &Table, meta: &SegmentMeta) -> ParquetObjectReader {
+    ParquetObjectReader::new(Arc::clone(&table.shared().objects), table.path_of(&meta.path))
+        .with_file_size(meta.bytes)
+        .with_footer_size_hint(FOOTER_HINT_BYTES)
+}
+
+/// The footer with page index.
+pub(super) async fn footer(table: &Table, meta: &SegmentMeta) -> Result<Arc<ArrowReaderMetadata>, StoreError> {
+    let path = table.path_of(&meta.path);
+    let cache = &table.shared().cache;
+    if let Some(footer) = cache.get(path.as_ref(), Kind::Footer) {
+        return Ok(footer);
+    }
+    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+    let footer = ArrowReaderMetadata::load_async(&mut parquet_reader(table, meta), options)
+        .await
+        .map_err(|error| StoreError::parquet(path.as_ref(), error))?;
+    let footer = Arc::new(footer);
+    cache.put(path.as_ref(), Kind::Footer, Arc::clone(&footer), footer.metadata().memory_size());
+    Ok(footer)
+}
+
+/// The bloom filter of one column in one row group; `None` when it has none.
+pub(super) async fn bloom(
+    table: &Table,
+    meta: &SegmentMeta,
+    group: (usize, &RowGroupMetaData),
+    column: &str,
+) -> Result<Option<Arc<Sbbf>>, StoreError> {
+    let (row_group, group) = group;
+    let chunk = group.columns().iter().find(|chunk| chunk.column_path().parts() == [column]);
+    let Some((offset, length)) = chunk.and_then(|chunk| chunk.bloom_filter_offset().zip(chunk.bloom_filter_length()))
+    else {
+        return Ok(None);
+    };
+    let path = table.path_of(&meta.path);
+    let kind = || Kind::Bloom { row_group, column: column.to_owned() };
+    let cache = &table.shared().cache;
+    if let Some(filter) = cache.get(path.as_ref(), kind()) {
+        return Ok(Some(filter));
+    }
+    let damaged = |what: &str| StoreError::parquet(path.as_ref(), ParquetError::General(what.to_owned()));
+    let start = u64::try_from(offset).map_err(|_| damaged("negative offset of a bloom filter"))?;
+    if !(0..=MAX_BLOOM_BYTES).contains(&length) {
+        return Err(damaged("impossible length of a bloom filter"));
+    }
+    let bytes = table.shared().objects.get_range(&path, start..start + length as u64).await?;
+    let filter = Sbbf::from_bytes(&bytes).map_err(|error| StoreError::parquet(path.as_ref(), error))?;
+    let filter = Arc::new(filter);
+    cache.put(path.as_ref(), kind(), Arc::clone(&filter), bytes.len());
+    Ok(Some(filter))
+}
+
+/// The text index.
+pub(super) async fn text_index(
+    table: &Table,
+    meta: &SegmentMeta,
+    index: &IndexMeta,
+) -> Result<Arc<TextIndex>, StoreError> {
+    let path = table.path_of(&index.path);
+    let cache = &table.shared().cache;
+    if let Some(index) = cache.get(path.as_ref(), Kind::Index) {
+        return Ok(index);
+    }
+    let bytes = table.shared().objects.get(&path).await?.bytes().await?;
+    let (rows, rows_per_page) = (meta.rows, index.rows_per_page);
+    let opened = tokio::task::spawn_blocking(move || TextIndex::open(&bytes, rows, rows_per_page))
+        .await
+        .map_err(|error| StoreError::background(&error))?
+        .map_err(|reason| StoreError::DamagedIndex { path: path.to_string(), reason })?;
+    let opened = Arc::new(opened);
+    cache.put(path.as_ref(), Kind::Index, Arc::clone(&opened), opened.memory_bytes());
+    Ok(opened)
+}
+
+/// Times of the pages, from the page index; whole row groups where that is missing.
+pub(super) fn page_times(table: TableName, footer: &ParquetMetaData) -> Vec<PageTimes> {
+    let mut pages = Vec::new();
+    let mut start = 0;
+    for (number, group) in footer.row_groups().iter().enumerate() {
+        let end = start + group.num_rows().max(0) as u64;
+        let whole = PageTimes { rows: start..end, first: UnixNanos(0), last: UnixNanos(u64::MAX) };
+        match group_pages(table, footer, number, start, end) {
+            Some(found) => pages.extend(found),
+            None => pages.push(whole),
+        }
+        start = end;
+    }
+    pages
+}
+
+fn group_pages(
+    table: TableName,
+    footer: &ParquetMetaData,
+    group: usize,
+    start: u64,
+    end: u64,
+) -> Option<Vec<PageTimes>> {
+    let columns = footer.row_group(group).columns();
+    let column = columns.iter().position(|chunk| chunk.column_path().parts() == [table.nanos_column()])?;
+    let ColumnIndexMetaData::INT64(times) = footer.column_index()?.get(group)?.get(column)? else { return None };
+    let locations = footer.offset_index()?.get(group)?.get(column)?.page_locations();
+    let nanos = |value: Option<&i64>| value.map(|&value| UnixNanos(value.max(0) as u64));
+    let mut pages = Vec::with_capacity(locations.len());
+    for (page, location) in locations.iter().enumerate() {
+        let row = |location: i64| start + location.max(0) as u64;
+        let next = locations.get(page + 1).map_or(end, |next| row(next.first_row_index));
+        let (first, last) = (nanos(times.min_value(page))?, nanos(times.max_value(page))?);
+        pages.push(PageTimes { rows: row(location.first_row_index)..next, first, last });
+    }
+    Some(pages)
+}

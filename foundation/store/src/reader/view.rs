@@ -159,7 +159,7 @@ impl View {
         };
         match read {
             Ok(batches) => Ok(Some(batches)),
-            Err(error) if segment.is_unreadable(&error) => {
+            Err(error) if Segment::is_unreadable(&error) => {
                 tracing::warn!(segment = segment.meta().path, %error, "segment is not readable");
                 self.receipt.miss(format!("segment {} of {}: {error}", segment.meta().path, self.table));
                 Ok(None)
