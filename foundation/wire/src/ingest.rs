@@ -86,3 +86,17 @@ pub fn content_hash(signal: Signal, bytes: &[u8]) -> u128 {
     // Seed 0 stays free for batches, which carry the hash of the client's request in a header.
     xxh3_128_with_seed(bytes, signal as u64 + 1)
 }
+
+/// Request metadata of a batch (`docs/formats/batch.md`).
+pub(crate) mod headers {
+    /// Which agent: 32 hex digits.
+    pub(crate) const AGENT: &str = "daymark-agent";
+    /// Which run of the agent: decimal.
+    pub(crate) const EPOCH: &str = "daymark-epoch";
+    /// Which batch of that run: decimal.
+    pub(crate) const SEQUENCE: &str = "daymark-sequence";
+    /// Event time up to which the agent has sent everything: decimal Unix nanoseconds.
+    pub(crate) const CLOSED_UNTIL: &str = "daymark-closed-until";
+    /// Fingerprint of the client's request: hex.
+    pub(crate) const CONTENT_HASH: &str = "daymark-content-hash";
+}

@@ -6,9 +6,8 @@ use daymark_guard::{Clock, SystemClock};
 use daymark_model::Ledger;
 
 use super::TenantKeys;
-use crate::DecodeLimits;
 
-/// Limits of one listener. Every limit holds per listener: HTTP and gRPC each have their own.
+/// Limits on the requests of one listener. HTTP and gRPC each count for themselves.
 #[derive(Clone)]
 pub struct ReceiveOptions {
     /// Largest request as sent, bytes.
@@ -19,14 +18,10 @@ pub struct ReceiveOptions {
     pub max_inflight_bytes: usize,
     /// Requests in hand at once; beyond it requests are turned away (503 / UNAVAILABLE).
     pub max_concurrent_requests: usize,
-    /// Connections at once; beyond it new ones wait to be accepted.
-    pub max_connections: usize,
     /// Time for one request from its headers to its answer, milliseconds.
     pub request_timeout_ms: u64,
     /// Wait that is asked of clients that were turned away here, milliseconds.
     pub retry_after_ms: u64,
-    /// Limits on the content.
-    pub decode: DecodeLimits,
     /// Who may send, and as which tenant.
     pub keys: TenantKeys,
     /// Counts requests refused before [`Ingest`](crate::Ingest) sees them, one item each.
@@ -43,13 +38,35 @@ impl ReceiveOptions {
             max_decompressed_bytes: 64 << 20,
             max_inflight_bytes: 256 << 20,
             max_concurrent_requests: 256,
-            max_connections: 1024,
             request_timeout_ms: 10_000,
             retry_after_ms: 1_000,
-            decode: DecodeLimits::default(),
             keys: TenantKeys::default(),
             ledger,
             clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// Limits on the connections of one listener.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// Connections at once; beyond it new ones wait to be accepted.
+    pub max_connections: u32,
+    /// Time for the headers of an HTTP/1 request, milliseconds.
+    pub header_timeout_ms: u64,
+    /// An HTTP/2 connection that is silent that long is asked whether it lives, and closed if not, milliseconds.
+    pub keep_alive_ms: u64,
+    /// Time for the requests in hand when draining; then their connections are closed, milliseconds.
+    pub drain_timeout_ms: u64,
+}
+
+impl Default for ServeOptions {
+    fn default() -> ServeOptions {
+        ServeOptions {
+            max_connections: 1024,
+            header_timeout_ms: 10_000,
+            keep_alive_ms: 20_000,
+            drain_timeout_ms: 10_000,
         }
     }
 }

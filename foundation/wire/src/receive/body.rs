@@ -1,0 +1,55 @@
+//! Reading a request's body within the caps.
+
+use std::fmt::Display;
+use std::pin::pin;
+
+use bytes::{Bytes, BytesMut};
+use daymark_model::Refusal;
+use http_body::Body;
+use http_body_util::BodyExt;
+
+use super::memory::Room;
+
+/// Reads at most `max_bytes`, reserving room before it takes memory.
+pub(super) async fn read<B>(body: B, max_bytes: usize, room: &mut Room) -> Result<Bytes, Refusal>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Display,
+{
+    let announced = usize::try_from(body.size_hint().exact().unwrap_or(0)).unwrap_or(usize::MAX);
+    if announced > max_bytes {
+        return Err(too_large(max_bytes));
+    }
+    room.grow(announced)?;
+    let mut reserved = announced;
+    let (mut collected, mut only) = (BytesMut::new(), Bytes::new());
+    let mut length = 0;
+    let mut body = pin!(body);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Refusal::reject("malformed", format!("the body is broken: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len();
+        if length > max_bytes {
+            return Err(too_large(max_bytes));
+        }
+        if length > reserved {
+            room.grow(length - reserved)?;
+            reserved = length;
+        }
+        // Small requests come in one piece, which is kept as it is.
+        if only.is_empty() && collected.is_empty() {
+            only = data;
+            continue;
+        }
+        if collected.is_empty() {
+            collected.reserve(announced.max(length));
+            collected.extend_from_slice(&only);
+        }
+        collected.extend_from_slice(&data);
+    }
+    Ok(if collected.is_empty() { only } else { collected.freeze() })
+}
+
+fn too_large(max_bytes: usize) -> Refusal {
+    Refusal::reject("too_large", format!("the request is larger than {max_bytes} bytes: send smaller batches"))
+}

@@ -1,0 +1,67 @@
+//! One limit on the memory of all requests in hand.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use daymark_model::Refusal;
+
+/// Counts the bytes that requests hold.
+pub(super) struct MemoryGate {
+    used: AtomicUsize,
+    max: usize,
+    retry_after_ms: u64,
+}
+
+impl MemoryGate {
+    pub(super) fn new(max: usize, retry_after_ms: u64) -> Arc<MemoryGate> {
+        Arc::new(MemoryGate { used: AtomicUsize::new(0), max, retry_after_ms })
+    }
+
+    /// Room for one request, empty at first.
+    pub(super) fn room(self: &Arc<MemoryGate>) -> Room {
+        Room { gate: self.clone(), bytes: 0 }
+    }
+}
+
+/// What one request has reserved; given back when dropped.
+pub(super) struct Room {
+    gate: Arc<MemoryGate>,
+    bytes: usize,
+}
+
+impl Room {
+    /// Reserves `bytes` more.
+    pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
+        let fits = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.gate.max);
+        if self.gate.used.fetch_update(Relaxed, Relaxed, fits).is_err() {
+            let message = "the listener's memory for requests is full: send again later";
+            return Err(Refusal::unavailable("memory_full", message, self.gate.retry_after_ms));
+        }
+        self.bytes += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.gate.used.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_share_one_limit_and_give_back() {
+        let gate = MemoryGate::new(100, 1);
+        let (mut first, mut second) = (gate.room(), gate.room());
+        first.grow(60).unwrap();
+        second.grow(40).unwrap();
+        assert_eq!(second.grow(1).unwrap_err().reason, "memory_full");
+        drop(first);
+        second.grow(60).unwrap();
+        drop(second);
+        assert_eq!(gate.used.load(Relaxed), 0);
+    }
+}
