@@ -11,6 +11,8 @@ export default defineConfig({
     reportCompressedSize: false,
     chunkSizeWarningLimit: 300,
     manifest: 'manifest.json',
+    // Hex hashes: the server tells hashed names from plain ones by their shape.
+    rolldownOptions: { output: { hashCharacters: 'hex' } },
   },
   server: { proxy: { '/api': process.env.DAYMARK_URL ?? 'http://127.0.0.1:8080' } },
 });

@@ -62,8 +62,8 @@ export interface Span {
   scope_name: string | null;
   attributes: Attributes;
   resource_attributes: Attributes;
-  events: SpanEvent[];
-  links: SpanLink[];
+  events: SpanEvent[] | null;
+  links: SpanLink[] | null;
 }
 export interface TraceAnswer {
   trace: TraceSummary;
@@ -93,8 +93,9 @@ export interface VolumeBucket {
 }
 export interface LogsAnswer {
   logs: LogRecord[];
-  matched: number;
-  volume: VolumeBucket[];
+  /** Null when the server did not count. */
+  matched: number | null;
+  volume: VolumeBucket[] | null;
   receipt: Receipt;
 }
 
@@ -113,7 +114,7 @@ export interface Exemplar {
   time_ms: number;
   value: number;
   trace_id: string;
-  span_id: string;
+  span_id: string | null;
 }
 export interface RangeSeries {
   labels: Record<string, string>;
@@ -149,6 +150,7 @@ export interface Slo {
   window: string;
   state: SloState;
   state_reason: string;
+  description?: string | null;
   budget_remaining_ratio: number | null;
   sli: number | null;
   burn: Record<string, Burn>;
@@ -192,14 +194,17 @@ export interface Notification {
   http_status: number | null;
   attempts: number;
   error?: string | null;
+  /** `firing` or `resolved`: what was told. */
+  alert?: string;
+  severity?: string;
 }
 export interface Incident {
   id: string;
   slo: string;
   service: string;
   state: string;
-  severity: string;
-  tier: string;
+  severity: string | null;
+  tier: string | null;
   opened_at: Instant;
   escalated_at?: Instant | null;
   resolved_at?: Instant | null;

@@ -74,6 +74,6 @@ const SAFE = /^https?:\/\//i;
 /** An address from a definition: http(s) or a path of our own, else null (telemetry may say `javascript:`). */
 export function safeHref(address: string | null | undefined): string | null {
   if (!address) return null;
-  if (SAFE.test(address)) return address;
+  if (SAFE.test(address)) return address.startsWith(`${location.origin}/`) ? address.slice(location.origin.length) : address;
   return address.startsWith('/') && !address.startsWith('//') ? address : null;
 }

@@ -6,21 +6,30 @@ const ITEM = 'daymark-theme';
 const ORDER: Theme[] = ['auto', 'light', 'dark'];
 
 function stored(): Theme {
-  const text = localStorage.getItem(ITEM);
+  const text = storage()?.getItem(ITEM);
   return text === 'light' || text === 'dark' ? text : 'auto';
 }
 
-export const theme = signal<Theme>(stored());
+/** Null where the browser forbids storage. */
+function storage(): Storage | null {
+  try {
+    return window.localStorage;
+  } catch {
+    return null;
+  }
+}
+
+export const theme = signal<Theme>('auto');
 /** Moves when colours change, so that canvases draw themselves again. */
 export const schemeTick = signal(0);
 
 export function applyTheme(next: Theme): void {
   theme.value = next;
   if (next === 'auto') {
-    localStorage.removeItem(ITEM);
+    storage()?.removeItem(ITEM);
     delete document.documentElement.dataset.theme;
   } else {
-    localStorage.setItem(ITEM, next);
+    storage()?.setItem(ITEM, next);
     document.documentElement.dataset.theme = next;
   }
   schemeTick.value += 1;

@@ -11,7 +11,7 @@ import type { PageProps } from '../app/routes';
 import { IncidentBadge, ServiceName, SeverityBadge } from '../parts/Badges';
 import { Icon } from '../parts/Icon';
 import { Answer } from '../parts/States';
-import { OutLink } from '../slos/SloPage';
+import { dashboardHref, OutLink } from '../slos/SloPage';
 import { TierStrip } from '../slos/TierStrip';
 import { plural } from '../time/format';
 import { ago, instantMs, utcDateTime } from '../time/instant';
@@ -52,7 +52,7 @@ function Body({ incident }: { incident: Incident }) {
     <>
       <div class="row incident-actions">
         <OutLink address={incident.runbook} icon="book" label="Runbook" primary />
-        <OutLink address={incident.dashboard} icon="dashboards" label="Dashboard" />
+        <OutLink address={dashboardHref(incident.dashboard)} icon="dashboards" label="Dashboard" />
         {incident.example_trace_id && (
           <a class="button" href={href(`/traces/${incident.example_trace_id}`)} data-testid="example-trace">
             <Icon name="traces" /> Example trace
@@ -95,7 +95,7 @@ function Facts({ incident }: { incident: Incident }) {
   const rows: [string, preact.ComponentChildren][] = [
     ['Opened (UTC)', opened === null ? '–' : <>{utcDateTime(opened)} <small>{ago(opened, Date.now())}</small></>],
     ['Lasted', <>{lasted(incident, Date.now())} <small>{incident.resolved_at ? 'resolved' : 'still open'}</small></>],
-    ['Tier', <>{incident.tier} <small>{incident.severity}</small></>],
+    ['Tier', <>{incident.tier ?? '–'} <small>{incident.severity ?? ''}</small></>],
   ];
   for (const [name, value] of [['Escalated (UTC)', incident.escalated_at], ['Acknowledged (UTC)', incident.acknowledged_at], ['Resolved (UTC)', incident.resolved_at]] as const) {
     const ms = instantMs(value);
@@ -176,6 +176,7 @@ function Notifications({ sent }: { sent: Notification[] }) {
             <tr key={index} data-testid="notification-row">
               <td>
                 <strong>{one.receiver}</strong>
+                {one.alert && <p class="muted small-text">told: {one.alert}{one.severity ? ` · ${one.severity}` : ''}</p>}
                 {one.error && <p class="problem">{one.error}</p>}
               </td>
               <td>

@@ -63,8 +63,9 @@ function Pinned({ filters }: { filters: Record<string, string> }) {
 function Found({ data, filters }: { data: LogsAnswer; filters: Record<string, string> }) {
   const older = useOlder(data, filters);
   const logs = older.logs;
-  const matched = Math.max(data.matched ?? logs.length, logs.length);
-  const more = logs.length < matched && !older.end;
+  const counted = data.matched !== null && data.matched !== undefined;
+  const matched = Math.max(data.matched ?? 0, logs.length);
+  const more = !older.end && (counted ? logs.length < matched : logs.length >= PAGE_ROWS);
   const zoom = (startMs: number, endMs: number) => setParams(rangeParams({ kind: 'absolute', startMs: Math.floor(startMs), endMs: Math.ceil(endMs) }));
   const filter = (key: string, value: string, exclude: boolean) => setParams({ query: withTerm(filters.query, key, value, exclude) });
   const footer = more && (
@@ -79,7 +80,7 @@ function Found({ data, filters }: { data: LogsAnswer; filters: Record<string, st
     <section class="card log-card" aria-label="Lines found">
       <header>
         <h2 class="grow" data-testid="log-count">
-          {plural(matched, 'line')} {matched > logs.length && <span class="muted">· newest {count(logs.length)} shown</span>}
+          {plural(matched, 'line')}{!counted && more ? ' or more' : ''} {matched > logs.length && <span class="muted">· newest {count(logs.length)} shown</span>}
         </h2>
         {data.receipt?.complete && <Receipt receipt={data.receipt} />}
       </header>

@@ -20,7 +20,8 @@ export function SloBadge({ state }: { state: SloState }) {
   );
 }
 
-export function SeverityBadge({ severity }: { severity: string }) {
+export function SeverityBadge({ severity }: { severity: string | null }) {
+  if (!severity) return null;
   const tone = /page|critical/i.test(severity) ? 'bad' : /ticket|warn/i.test(severity) ? 'warn' : '';
   return <span class={`chip ${tone}`}>{severity}</span>;
 }

@@ -2,6 +2,7 @@
 // height, so the offset of any row is known without touching the rows before it.
 import type { ComponentChildren } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { rowAt } from './rowAt';
 
 export interface VirtualProps {
   count: number;
@@ -69,17 +70,6 @@ export function VirtualRows(props: VirtualProps) {
       {props.footer}
     </div>
   );
-}
-
-/** The row drawn at `y`. */
-export function rowAt(y: number, rowHeight: number, open: number[], extra: (index: number) => number): number {
-  let above = 0;
-  for (const index of open) {
-    const end = (index + 1) * rowHeight + above + extra(index);
-    if (y < end) return Math.min(index, Math.floor((y - above) / rowHeight));
-    above += extra(index);
-  }
-  return Math.floor((y - above) / rowHeight);
 }
 
 function Measured({ children, onHeight }: { children: ComponentChildren; onHeight: (px: number) => void }) {

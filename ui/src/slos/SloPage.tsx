@@ -29,13 +29,18 @@ export default function SloPage({ id }: PageProps) {
       <PageHead title={slo?.name ?? id} lead={slo && <span class="row"><ServiceName name={slo.service} /><span class="muted">{slo.kind} · {slo.target} % over {slo.window} · owner {slo.owner || 'not named'}</span></span>}>
         {slo && <SloBadge state={slo.state} />}
         <OutLink address={slo?.runbook} icon="book" label="Runbook" primary={slo?.state === 'breached' || slo?.state === 'at_risk'} />
-        <OutLink address={slo?.dashboard} icon="dashboards" label="Dashboard" />
+        <OutLink address={dashboardHref(slo?.dashboard)} icon="dashboards" label="Dashboard" />
       </PageHead>
       <Answer query={query} what="this SLO">
         {(data) => <Body slo={data} />}
       </Answer>
     </>
   );
+}
+
+/** A dashboard may be named by its id alone. */
+export function dashboardHref(named: string | null | undefined): string | null {
+  return named && /^[\w-]+$/.test(named) ? `/dashboards/${named}` : (named ?? null);
 }
 
 /** A link from a definition. Ours keep the time range; others open in a new tab; what is not http(s) is not linked. */
@@ -54,6 +59,7 @@ function Body({ slo }: { slo: SloDetail }) {
   return (
     <>
       <Verdict slo={slo} />
+      {slo.description && <p class="slo-description">{slo.description}</p>}
       <Tiles slo={slo} />
       <div class="two">
         <Burndown slo={slo} />

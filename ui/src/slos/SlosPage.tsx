@@ -1,7 +1,8 @@
 // Where every service stands against its objective: worst first, so that the first line is what to look at.
+import { useState } from 'preact/hooks';
 import '../styles/slos.css';
 import { apiUrl } from '../api/client';
-import type { Burn, Slo, SlosAnswer, SloState } from '../api/types';
+import type { Slo, SlosAnswer, SloState } from '../api/types';
 import { usePoll, useQuery } from '../api/useQuery';
 import { PageHead } from '../app/Shell';
 import { href, navigate, params, setParams } from '../app/router';
@@ -12,26 +13,10 @@ import { Receipt } from '../parts/Receipt';
 import { Answer, Empty } from '../parts/States';
 import { burn, percent, plural } from '../time/format';
 import { ago, instantMs } from '../time/instant';
-import { useState } from 'preact/hooks';
+import { ranked, WORST_FIRST, worstBurn } from './ranking';
 
 const POLL_MS = 10_000;
-const WORST_FIRST: SloState[] = ['breached', 'at_risk', 'unknown', 'met'];
 const WORDS: Record<SloState, string> = { breached: 'Breached', at_risk: 'At risk', unknown: 'Unknown', met: 'Met' };
-
-/** Worst state first, then whoever is paging, then the least budget. */
-export function ranked(slos: Slo[]): Slo[] {
-  const budget = (slo: Slo) => slo.budget_remaining_ratio ?? 2;
-  const firing = (slo: Slo) => (worstBurn(slo)?.burn.firing ? 0 : 1);
-  return slos.toSorted((a, b) => WORST_FIRST.indexOf(a.state) - WORST_FIRST.indexOf(b.state) || firing(a) - firing(b) || budget(a) - budget(b));
-}
-
-/** The tier to show: the firing one with the highest threshold, else the one nearest to firing. */
-export function worstBurn(slo: Slo): { tier: string; burn: Burn } | null {
-  const tiers = Object.entries(slo.burn ?? {}).map(([tier, one]) => ({ tier, burn: one }));
-  const near = (one: Burn) => Math.min(one.long ?? 0, one.short ?? 0) / (one.threshold || 1);
-  const firing = tiers.filter((one) => one.burn.firing).sort((a, b) => b.burn.threshold - a.burn.threshold);
-  return firing[0] ?? tiers.sort((a, b) => near(b.burn) - near(a.burn))[0] ?? null;
-}
 
 export default function SlosPage() {
   usePoll(POLL_MS);
@@ -141,7 +126,7 @@ function Row({ slo, active }: { slo: Slo; active: boolean }) {
         <BurnNow slo={slo} />
       </td>
       <td class="num">{slo.sli === null || slo.sli === undefined ? '–' : percent(slo.sli)}</td>
-      <td class="num">{slo.coverage === null || slo.coverage === undefined ? '–' : slo.coverage < 1 ? <span class="chip warn">{percent(slo.coverage)}</span> : '100 %'}</td>
+      <td class="num">{slo.coverage === null || slo.coverage === undefined ? '–' : slo.state === 'unknown' && slo.coverage < 1 ? <span class="chip warn">{percent(slo.coverage)}</span> : percent(slo.coverage)}</td>
       <td class="num muted">{watermark === null ? 'no data yet' : ago(watermark, Date.now())}</td>
     </tr>
   );

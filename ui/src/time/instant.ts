@@ -1,6 +1,7 @@
 // Reading and writing instants and durations. Everything shown is UTC. Pure functions.
 import type { Instant } from '../api/types';
 
+const LATEST_MS = 8.64e15;
 const UNIT_S: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
 
 /** `90s`, `15m`, `1.5h`, `7d`, `2w` in seconds; null when it is none of these. */
@@ -28,10 +29,10 @@ export function unixToMs(value: number): number {
 /** Unix ms of any instant of the API, or null. */
 export function instantMs(value: Instant | null | undefined): number | null {
   if (value === null || value === undefined || value === '') return null;
-  if (typeof value === 'number') return Number.isFinite(value) ? unixToMs(value) : null;
-  if (/^-?\d+(\.\d+)?$/.test(value)) return unixToMs(Number(value));
-  const ms = Date.parse(value);
-  return Number.isNaN(ms) ? null : ms;
+  const isNumber = typeof value === 'number' || /^-?\d+(\.\d+)?$/.test(value);
+  const ms = isNumber ? unixToMs(Number(value)) : Date.parse(value);
+  // 0 and the largest integer stand for "never" in some answers; a Date can hold neither as an instant people mean.
+  return Number.isFinite(ms) && ms > 0 && ms <= LATEST_MS ? ms : null;
 }
 
 /**
