@@ -1,0 +1,139 @@
+//! Admit: decides whether a request is well-formed and what it holds, before anything of it is kept.
+//!
+//! Where it sits: first stage of the pipeline; what passes here is appended to the log as it came.
+//!
+//! Invariants:
+//! - what passes decodes again when it is applied: same walkers, same bytes;
+//! - items that will not be stored are counted here, with a reason, and the applier leaves out the same ones;
+//! - repeating resource attributes on every row cannot blow a small request up beyond `max_expanded_bytes`.
+
+use daymark_log::FrameKind;
+use daymark_model::{Refusal, Signal};
+use daymark_wire::decode::{
+    LogView, LogVisitor, MetricView, MetricVisitor, PointView, ResourceView, SpanView, TraceVisitor,
+};
+use daymark_wire::{BatchView, DecodeError, Payload, Walked, walk_logs, walk_metrics, walk_traces};
+
+use crate::CollectorOptions;
+use crate::rollup::unsupported;
+
+/// What a well-formed request holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Admitted {
+    pub(crate) kind: FrameKind,
+    /// Items per signal, in the order of [`Signal::ALL`].
+    pub(crate) items: [u64; 3],
+    /// Those of them that will not be stored.
+    pub(crate) rejected: [u64; 3],
+    /// Why the first of them will not.
+    pub(crate) reason: Option<&'static str>,
+}
+
+/// Checks a request.
+///
+/// # Errors
+/// [`Refusal`] of class `Reject` when it does not decode or passes a limit.
+pub(crate) fn check(payload: &Payload, options: &CollectorOptions) -> Result<Admitted, Refusal> {
+    let bytes: &[u8] = payload.bytes();
+    let (kind, parts) = match payload {
+        Payload::Signal(Signal::Traces, _) => {
+            (FrameKind::Traces, BatchView { traces: Some(bytes), ..BatchView::default() })
+        }
+        Payload::Signal(Signal::Logs, _) => (FrameKind::Logs, BatchView { logs: Some(bytes), ..BatchView::default() }),
+        Payload::Signal(Signal::Metrics, _) => {
+            (FrameKind::Metrics, BatchView { metrics: Some(bytes), ..BatchView::default() })
+        }
+        Payload::Batch(_) => (FrameKind::Batch, BatchView::parse(bytes)?),
+    };
+    let mut census = Census::default();
+    let mut admitted = Admitted { kind, items: [0; 3], rejected: [0; 3], reason: None };
+    let mut walk = |signal: Signal, walked: Result<Walked, DecodeError>| -> Result<(), Refusal> {
+        let walked = walked?;
+        admitted.items[signal as usize] = walked.items;
+        admitted.rejected[signal as usize] = walked.rejected;
+        admitted.reason = admitted.reason.or(walked.reason);
+        Ok(())
+    };
+    if let Some(traces) = parts.traces {
+        walk(Signal::Traces, walk_traces(traces, &mut census))?;
+    }
+    if let Some(logs) = parts.logs {
+        walk(Signal::Logs, walk_logs(logs, &mut census))?;
+    }
+    if let Some(metrics) = parts.metrics {
+        walk(Signal::Metrics, walk_metrics(metrics, &mut census))?;
+    }
+    admitted.rejected[Signal::Metrics as usize] += census.unsupported;
+    admitted.reason = admitted.reason.or(census.reason);
+    limit("items", admitted.items.iter().sum(), options.max_items, "send smaller batches")?;
+    limit(
+        "bytes of resource attributes, repeated on every row",
+        census.expanded_bytes,
+        options.max_expanded_bytes,
+        "send smaller batches or fewer resource attributes",
+    )?;
+    Ok(admitted)
+}
+
+fn limit(what: &str, got: u64, limit: u64, advice: &str) -> Result<(), Refusal> {
+    if got > limit {
+        let message = format!("the request holds {got} {what}; the limit is {limit}: {advice}");
+        return Err(Refusal::reject("too_large", message));
+    }
+    Ok(())
+}
+
+/// Counts what the walkers do not.
+#[derive(Default)]
+struct Census {
+    resource_bytes: u64,
+    expanded_bytes: u64,
+    unsupported: u64,
+    reason: Option<&'static str>,
+}
+
+impl Census {
+    fn begin(&mut self, resource: &ResourceView<'_, '_>) {
+        self.resource_bytes = resource.raw.len() as u64;
+    }
+
+    fn item(&mut self) {
+        self.expanded_bytes += self.resource_bytes;
+    }
+}
+
+impl TraceVisitor for Census {
+    fn resource(&mut self, resource: &ResourceView<'_, '_>) {
+        self.begin(resource);
+    }
+
+    fn span(&mut self, _span: &SpanView<'_, '_>) {
+        self.item();
+    }
+}
+
+impl LogVisitor for Census {
+    fn resource(&mut self, resource: &ResourceView<'_, '_>) {
+        self.begin(resource);
+    }
+
+    fn log(&mut self, _log: &LogView<'_, '_>) {
+        self.item();
+    }
+}
+
+impl MetricVisitor for Census {
+    fn resource(&mut self, resource: &ResourceView<'_, '_>) {
+        self.begin(resource);
+    }
+
+    fn metric(&mut self, _metric: &MetricView<'_, '_>) {}
+
+    fn point(&mut self, point: &PointView<'_, '_>) {
+        self.item();
+        if let Some(reason) = unsupported(point) {
+            self.unsupported += 1;
+            self.reason.get_or_insert(reason);
+        }
+    }
+}

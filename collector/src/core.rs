@@ -1,0 +1,210 @@
+//! What the collector's threads share: the tenants behind one lock, the seals under way, and how it failed if it did.
+//!
+//! Lock order: `Core` alone; nothing is awaited and no IO is done while it is held.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use daymark_guard::Clock;
+use daymark_log::IngestLog;
+use daymark_model::{Ledger, LogOffset, TenantId, UnixNanos};
+use daymark_store::{Store, TableName};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::agents::Agents;
+use crate::dedup::Dedup;
+use crate::error::CollectorError;
+use crate::tenant::{TABLES, Tenant};
+use crate::{CollectorOptions, tenant};
+
+/// How long the applier steps aside for a waiting hot read before it takes the lock again.
+const YIELD: Duration = Duration::from_micros(50);
+const MAX_YIELDS: u32 = 40;
+
+/// State of a running collector.
+pub(crate) struct Shared {
+    pub(crate) options: CollectorOptions,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) log: IngestLog,
+    pub(crate) store: Arc<Store>,
+    pub(crate) dedup: Dedup,
+    pub(crate) agents: Agents,
+    pub(crate) ledger: Ledger,
+    pub(crate) runtime: Handle,
+    pub(crate) draining: AtomicBool,
+    pub(crate) failure: watch::Sender<Option<Arc<CollectorError>>>,
+    core: Mutex<Core>,
+    seal_queued: Condvar,
+    seal_done: Condvar,
+    waiting_readers: AtomicUsize,
+}
+
+/// What the lock protects.
+pub(crate) struct Core {
+    pub(crate) tenants: BTreeMap<TenantId, Tenant>,
+    /// Seals waiting or running, oldest first; the first one is being published.
+    pub(crate) seals: VecDeque<Seal>,
+    /// Newest offset whose rows can be read.
+    pub(crate) applied: LogOffset,
+    /// When the frame of that offset was received.
+    pub(crate) applied_received: UnixNanos,
+    /// No more seals will come.
+    pub(crate) stopping: bool,
+}
+
+/// Rows of one table on their way into a commit.
+#[derive(Clone)]
+pub(crate) struct Seal {
+    pub(crate) tenant: TenantId,
+    pub(crate) table: TableName,
+    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) through: LogOffset,
+}
+
+/// The parts a collector is made of, before its threads run.
+pub(crate) struct Parts {
+    pub(crate) options: CollectorOptions,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) log: IngestLog,
+    pub(crate) store: Arc<Store>,
+    pub(crate) consumed: BTreeMap<TenantId, [LogOffset; TABLES]>,
+}
+
+impl Shared {
+    pub(crate) fn new(parts: Parts, runtime: Handle) -> Shared {
+        let Parts { options, clock, log, store, consumed } = parts;
+        let tenants = consumed
+            .into_iter()
+            .map(|(id, consumed)| (id, Tenant::new(&options, consumed)))
+            .collect();
+        Shared {
+            dedup: Dedup::new(options.dedup_entries, options.dedup_age_ms),
+            agents: Agents::new(options.agent_silent_ms, options.lateness_ms),
+            ledger: Ledger::new("collector"),
+            runtime,
+            draining: AtomicBool::new(false),
+            failure: watch::Sender::new(None),
+            core: Mutex::new(Core {
+                tenants,
+                seals: VecDeque::new(),
+                applied: LogOffset(0),
+                applied_received: UnixNanos(0),
+                stopping: false,
+            }),
+            seal_queued: Condvar::new(),
+            seal_done: Condvar::new(),
+            waiting_readers: AtomicUsize::new(0),
+            options,
+            clock,
+            log,
+            store,
+        }
+    }
+
+    /// The clock in milliseconds.
+    pub(crate) fn now_ms(&self) -> u64 {
+        tenant::millis(self.clock.now())
+    }
+
+    /// The lock for readers: the applier steps aside for them.
+    pub(crate) fn read(&self) -> MutexGuard<'_, Core> {
+        self.waiting_readers.fetch_add(1, Relaxed);
+        let core = self.core();
+        self.waiting_readers.fetch_sub(1, Relaxed);
+        core
+    }
+
+    /// The lock for the applier, which takes it again and again: lets waiting readers go first.
+    pub(crate) fn write(&self) -> MutexGuard<'_, Core> {
+        for _ in 0..MAX_YIELDS {
+            if self.waiting_readers.load(Relaxed) == 0 {
+                break;
+            }
+            std::thread::sleep(YIELD);
+        }
+        self.core()
+    }
+
+    fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a seal in line; [`Shared::room_for_seal`] was asked before.
+    pub(crate) fn queue_seal(&self, core: &mut Core, seal: Seal) {
+        core.seals.push_back(seal);
+        self.seal_queued.notify_one();
+    }
+
+    /// The lock, once fewer than `seals_in_flight` seals are under way.
+    pub(crate) fn room_for_seal(&self) -> MutexGuard<'_, Core> {
+        self.when_seals_below(self.options.seals_in_flight.max(1))
+    }
+
+    /// The lock, once every seal is published or given up.
+    pub(crate) fn seals_finished(&self) -> MutexGuard<'_, Core> {
+        self.when_seals_below(1)
+    }
+
+    fn when_seals_below(&self, limit: usize) -> MutexGuard<'_, Core> {
+        let mut core = self.write();
+        while core.seals.len() >= limit && self.failure.borrow().is_none() {
+            core = self.seal_done.wait(core).unwrap_or_else(PoisonError::into_inner);
+        }
+        core
+    }
+
+    /// Waits for the next seal; `None` when no more will come.
+    pub(crate) fn next_seal(&self) -> Option<Seal> {
+        let mut core = self.core();
+        loop {
+            if let Some(seal) = core.seals.front() {
+                return Some(seal.clone());
+            }
+            if core.stopping {
+                return None;
+            }
+            core = self.seal_queued.wait(core).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The seal at the front is committed. Returns the offset up to which the log is no longer needed.
+    pub(crate) fn seal_published(&self, seal: &Seal) -> LogOffset {
+        let now_ms = self.now_ms();
+        let mut core = self.core();
+        if let Some(tenant) = core.tenants.get_mut(&seal.tenant) {
+            tenant.published(seal.table, seal.through, now_ms);
+        }
+        core.seals.pop_front();
+        self.seal_done.notify_all();
+        core.safe_until()
+    }
+
+    /// No more seals will come.
+    pub(crate) fn stop_seals(&self) {
+        self.core().stopping = true;
+        self.seal_queued.notify_all();
+    }
+
+    /// The collector cannot go on: the process must exit and recover by replay. The first failure is kept.
+    pub(crate) fn fail(&self, error: CollectorError) {
+        tracing::error!(%error, "the collector stops: restart to recover from the log");
+        self.failure.send_if_modified(|failure| {
+            let first = failure.is_none();
+            failure.get_or_insert_with(|| Arc::new(error));
+            first
+        });
+        self.seal_done.notify_all();
+        self.stop_seals();
+    }
+}
+
+impl Core {
+    /// Everything up to this offset is in the tables of all tenants.
+    fn safe_until(&self) -> LogOffset {
+        self.tenants.values().map(|tenant| tenant.safe_until(self.applied)).min().unwrap_or(self.applied)
+    }
+}

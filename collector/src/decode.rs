@@ -1,0 +1,245 @@
+//! Decode: the bytes of one durable frame walk straight into a tenant's columns, traces and rollups.
+//!
+//! Where it sits: the applier calls [`apply`] for each frame in offset order. The bytes were checked when they were
+//! admitted, so an error here means damage or a mistake.
+//!
+//! Invariants:
+//! - a table that has consumed the frame's offset gets nothing of it (replay);
+//! - spans come before log records of the same frame, so that a correlation value is known when it is asked for.
+
+use std::sync::Arc;
+
+use arrow::error::ArrowError;
+use daymark_log::{Frame, FrameKind};
+use daymark_model::{LogOffset, UnixNanos};
+use daymark_store::TableName;
+use daymark_wire::decode::{
+    LogView, LogVisitor, MetricView, MetricVisitor, PointView, ResourceView, ScopeView, SpanView, TraceVisitor,
+};
+use daymark_wire::{BatchView, walk_logs, walk_metrics, walk_traces};
+
+use crate::columns::LogRow;
+use crate::correlate::{CorrelationKey, find};
+use crate::error::CollectorError;
+use crate::resources::Resource;
+use crate::rollup::{Metric, PointResource, unsupported};
+use crate::stitch::SpanFacts;
+use crate::tenant::{Tenant, at};
+
+/// Span status that counts as an error.
+const STATUS_ERROR: u8 = 2;
+
+/// What a frame brought.
+#[derive(Default)]
+pub(crate) struct Applied {
+    /// Services that occur in it.
+    pub(crate) services: Vec<Arc<str>>,
+}
+
+/// Applies one frame to its tenant.
+///
+/// # Errors
+/// [`CollectorError::Frame`] when it does not decode; the parts before are applied.
+pub(crate) fn apply(
+    tenant: &mut Tenant,
+    frame: &Frame,
+    keys: &[String],
+    now_ms: u64,
+) -> Result<Applied, CollectorError> {
+    let broken = |source| CollectorError::Frame { offset: frame.offset.0, source };
+    let payload: &[u8] = &frame.payload;
+    let parts = match frame.kind {
+        FrameKind::Traces => BatchView { traces: Some(payload), ..BatchView::default() },
+        FrameKind::Logs => BatchView { logs: Some(payload), ..BatchView::default() },
+        FrameKind::Metrics => BatchView { metrics: Some(payload), ..BatchView::default() },
+        FrameKind::Batch => BatchView::parse(payload).map_err(broken)?,
+    };
+    let wants = |table: TableName| frame.offset > tenant.consumed[at(table)];
+    let wanted = TableName::ALL.map(wants);
+    let mut stage = Stage {
+        tenant,
+        keys,
+        offset: frame.offset,
+        received: frame.received,
+        now_ms,
+        wanted,
+        resource: None,
+        scope: String::new(),
+        metric: None,
+        applied: Applied::default(),
+        failed: None,
+    };
+    if let Some(traces) = parts.traces {
+        walk_traces(traces, &mut Spans(&mut stage)).map_err(broken)?;
+    }
+    if let Some(logs) = parts.logs {
+        walk_logs(logs, &mut Logs(&mut stage)).map_err(broken)?;
+    }
+    if let Some(metrics) = parts.metrics {
+        walk_metrics(metrics, &mut Points(&mut stage)).map_err(broken)?;
+    }
+    let Stage { tenant, applied, failed, .. } = stage;
+    tenant.stitcher.make_room(frame.offset, &mut tenant.traces)?;
+    failed.map_or(Ok(applied), |error| Err(error.into()))
+}
+
+/// State of the walk over one frame.
+struct Stage<'t> {
+    tenant: &'t mut Tenant,
+    keys: &'t [String],
+    offset: LogOffset,
+    received: UnixNanos,
+    now_ms: u64,
+    wanted: [bool; TableName::ALL.len()],
+    resource: Option<Arc<Resource>>,
+    scope: String,
+    metric: Option<Metric>,
+    applied: Applied,
+    /// A row that did not fit its columns: a mistake in this crate, reported after the walk.
+    failed: Option<ArrowError>,
+}
+
+impl Stage<'_> {
+    fn begin_resource(&mut self, view: &ResourceView<'_, '_>) {
+        let resource = self.tenant.resources.get(view);
+        if !self.applied.services.contains(&resource.service) {
+            self.applied.services.push(Arc::clone(&resource.service));
+        }
+        self.resource = Some(resource);
+        self.scope.clear();
+    }
+
+    fn begin_scope(&mut self, view: &ScopeView<'_, '_>) {
+        self.scope.clear();
+        self.scope.push_str(view.name);
+    }
+
+    fn wants(&self, table: TableName) -> bool {
+        self.wanted[at(table)]
+    }
+
+    fn touch(&mut self, table: TableName) {
+        self.tenant.touch(table, self.offset, self.now_ms);
+    }
+
+    fn keep(&mut self, outcome: Result<(), ArrowError>) {
+        if let Err(error) = outcome {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    fn span(&mut self, span: &SpanView<'_, '_>) {
+        let Some(resource) = self.resource.clone() else { return };
+        let correlation = find(self.keys, &span.attributes);
+        if let Some(value) = correlation {
+            self.tenant.correlations.learn(CorrelationKey::of(value), span.trace_id);
+        }
+        if self.wants(TableName::Spans) {
+            self.touch(TableName::Spans);
+            let columns = &mut self.tenant.spans;
+            let outcome =
+                columns.push(self.offset, &resource.service, &self.scope, &resource.text, span, correlation);
+            self.keep(outcome);
+        }
+        if self.wants(TableName::Traces) {
+            self.touch(TableName::Traces);
+            let facts = SpanFacts {
+                offset: self.offset,
+                span_id: span.span_id,
+                parent: span.parent_span_id,
+                start: span.start,
+                end: span.end,
+                error: span.status_code == STATUS_ERROR,
+                service: &resource.service,
+                name: span.name,
+                correlation,
+            };
+            self.tenant.stitcher.count(span.trace_id, &facts, self.now_ms);
+        }
+    }
+
+    fn log(&mut self, log: &LogView<'_, '_>) {
+        if !self.wants(TableName::Logs) {
+            return;
+        }
+        let Some(resource) = self.resource.clone() else { return };
+        let correlation = find(self.keys, &log.attributes);
+        let key = correlation.map(CorrelationKey::of);
+        let joined = || key.and_then(|key| self.tenant.correlations.lookup(key));
+        let trace_id = log.trace_id.or_else(joined);
+        self.touch(TableName::Logs);
+        let row = LogRow {
+            offset: self.offset,
+            received: self.received,
+            service: &resource.service,
+            scope: &self.scope,
+            resource: &resource.text,
+            correlation,
+            trace_id,
+            waits_for: key.filter(|_| trace_id.is_none()),
+        };
+        let outcome = self.tenant.logs.push(&row, log);
+        self.keep(outcome);
+    }
+
+    fn point(&mut self, point: &PointView<'_, '_>) {
+        let wanted = [self.wants(TableName::Metrics10s), self.wants(TableName::Metrics1m)];
+        let (Some(resource), Some(metric)) = (self.resource.clone(), self.metric.take()) else { return };
+        if wanted.contains(&true) && unsupported(point).is_none() {
+            for (table, _) in [TableName::Metrics10s, TableName::Metrics1m].into_iter().zip(wanted).filter(|(_, w)| *w) {
+                self.touch(table);
+            }
+            let from = PointResource { service: &resource.service, text: &resource.text, hash: resource.hash };
+            self.tenant.rollups.add(&metric, &from, point, wanted);
+        }
+        self.metric = Some(metric);
+    }
+}
+
+struct Spans<'s, 't>(&'s mut Stage<'t>);
+
+impl TraceVisitor for Spans<'_, '_> {
+    fn resource(&mut self, resource: &ResourceView<'_, '_>) {
+        self.0.begin_resource(resource);
+    }
+
+    fn scope(&mut self, scope: &ScopeView<'_, '_>) {
+        self.0.begin_scope(scope);
+    }
+
+    fn span(&mut self, span: &SpanView<'_, '_>) {
+        self.0.span(span);
+    }
+}
+
+struct Logs<'s, 't>(&'s mut Stage<'t>);
+
+impl LogVisitor for Logs<'_, '_> {
+    fn resource(&mut self, resource: &ResourceView<'_, '_>) {
+        self.0.begin_resource(resource);
+    }
+
+    fn scope(&mut self, scope: &ScopeView<'_, '_>) {
+        self.0.begin_scope(scope);
+    }
+
+    fn log(&mut self, log: &LogView<'_, '_>) {
+        self.0.log(log);
+    }
+}
+
+struct Points<'s, 't>(&'s mut Stage<'t>);
+
+impl MetricVisitor for Points<'_, '_> {
+    fn resource(&mut self, resource: &ResourceView<'_, '_>) {
+        self.0.begin_resource(resource);
+    }
+
+    fn metric(&mut self, metric: &MetricView<'_, '_>) {
+        self.0.metric = Some(Metric::of(metric));
+    }
+
+    fn point(&mut self, point: &PointView<'_, '_>) {
+        self.0.point(point);
+    }
+}

@@ -1,0 +1,59 @@
+//! What can go wrong in the collector, each with its class.
+
+use daymark_log::LogError;
+use daymark_model::{Classify, ErrorClass};
+use daymark_store::StoreError;
+use daymark_wire::DecodeError;
+
+/// A failure of the collector.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectorError {
+    /// The ingest log failed.
+    #[error("ingest log: {0}")]
+    Log(#[from] LogError),
+    /// A table failed.
+    #[error("store: {0}")]
+    Store(#[from] StoreError),
+    /// A frame of the log does not decode, although it was checked before it was appended.
+    #[error("frame {offset} of the log: {source}")]
+    Frame {
+        /// Which frame.
+        offset: u64,
+        /// What is wrong with it.
+        source: DecodeError,
+    },
+    /// Columns do not fit their table.
+    #[error("arrow: {0}")]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// A file of the collector cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The dedup snapshot is damaged.
+    #[error("{path}: damaged dedup snapshot: {reason}")]
+    Snapshot {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A worker of the collector ended although it should not.
+    #[error("{0} ended unexpectedly")]
+    Worker(&'static str),
+}
+
+impl Classify for CollectorError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            CollectorError::Log(error) => error.class(),
+            CollectorError::Store(error) => error.class(),
+            CollectorError::Io { .. } => ErrorClass::Retry,
+            CollectorError::Frame { .. } | CollectorError::Snapshot { .. } => ErrorClass::Corrupt,
+            CollectorError::Arrow(_) | CollectorError::Worker(_) => ErrorClass::Bug,
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Starting a collector, and the handle by which everything else uses it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use daymark_guard::fault::{self, Fault};
+use daymark_guard::{Clock, Drain};
+use daymark_log::{IngestLog, RealFileSystem, Recovered};
+use daymark_model::{Ledger, LogOffset, Refusal};
+use daymark_store::{CollectorStatus, HotError, HotRequest, HotRows, HotSource, Store, StoreOptions};
+use daymark_wire::{Heartbeat, Ingest, IngestAnswer, IngestRequest};
+
+use crate::agents::Declared;
+use crate::core::{Parts, Shared};
+use crate::error::CollectorError;
+use crate::pipeline::{Applier, accept};
+use crate::tenant::Unread;
+use crate::{CollectorOptions, dedup_file, internal, lookup, retain, seal};
+
+/// What a client is told when it should come again, milliseconds.
+const RETRY_AFTER_MS: u64 = 1_000;
+
+/// The collector role.
+pub struct Collector;
+
+/// A running collector. Clones are cheap and share it.
+#[derive(Clone)]
+pub struct CollectorHandle {
+    shared: Arc<Shared>,
+}
+
+impl Collector {
+    /// Opens log and tables, replays what the tables lack, and starts the pipeline. Returns when everything that was
+    /// acknowledged before can be queried. `drain` ends it: new requests are turned away, everything durable is
+    /// published, the log is closed.
+    ///
+    /// # Errors
+    /// [`CollectorError`] when log or tables cannot be opened or replayed.
+    pub async fn start(
+        options: CollectorOptions,
+        clock: Arc<dyn Clock>,
+        drain: Drain,
+    ) -> Result<CollectorHandle, CollectorError> {
+        let store_options = StoreOptions { clock: Arc::clone(&clock), ..StoreOptions::default() };
+        let store = Arc::new(Store::open_local_with(&options.data_dir, store_options)?);
+        Collector::start_with(options, store, clock, drain).await
+    }
+
+    /// As [`Collector::start`], over a store that is open already (readers in the same process share its caches).
+    ///
+    /// # Errors
+    /// As [`Collector::start`].
+    pub async fn start_with(
+        options: CollectorOptions,
+        store: Arc<Store>,
+        clock: Arc<dyn Clock>,
+        drain: Drain,
+    ) -> Result<CollectorHandle, CollectorError> {
+        let mut consumed = BTreeMap::new();
+        for tenant in store.tenants().await? {
+            consumed.insert(tenant.clone(), lookup::consumed(&store, &tenant).await?);
+        }
+        let log_options = options.log.clone();
+        let (log, recovered) = blocking(move || {
+            // All frames still in the log, also those that every table holds: they rebuild the dedup window.
+            Ok(IngestLog::open(log_options, Arc::new(RealFileSystem), LogOffset(0))?)
+        })
+        .await?;
+        let newest = consumed.values().flatten().copied().max().unwrap_or_default();
+        let parts = Parts { options, clock, log, store, consumed };
+        let shared = Arc::new(Shared::new(parts, tokio::runtime::Handle::current()));
+        shared.write().applied = newest;
+        recover(&shared, recovered).await?;
+        run(&shared, &drain)?;
+        Ok(CollectorHandle { shared })
+    }
+}
+
+/// Rebuilds the dedup window, the stitcher's memory and the unpublished rows.
+async fn recover(shared: &Arc<Shared>, recovered: Recovered) -> Result<(), CollectorError> {
+    let tenants: Vec<_> = shared.read().tenants.keys().cloned().collect();
+    for tenant in tenants {
+        lookup::remember_stored(shared, &tenant).await?;
+    }
+    let state = Arc::clone(shared);
+    let sealer = seal::spawn("sealer", shared, |shared| seal::run(shared))?;
+    drop(sealer);
+    blocking(move || {
+        match dedup_file::read(&state.options.data_dir) {
+            Ok(entries) => entries.into_iter().for_each(|(at, key)| state.dedup.stored(&[key], at)),
+            Err(error) => tracing::error!(%error, "repeats of old requests will not be recognised"),
+        }
+        Applier::new(state).replay(recovered)
+    })
+    .await
+}
+
+/// Starts the threads and tasks of a collector that is up to date.
+fn run(shared: &Arc<Shared>, drain: &Drain) -> Result<(), CollectorError> {
+    let frames = shared.log.subscribe(shared.options.read_ahead_bytes);
+    let applier = seal::spawn("applier", shared, move |shared| Applier::new(Arc::clone(shared)).run(frames))?;
+    drain.spawn(retain::run(Arc::clone(shared), drain.clone()));
+
+    let (state, ending) = (Arc::clone(shared), drain.clone());
+    drain.spawn(async move {
+        tokio::select! {
+            () = ending.begun() => {}
+            error = state.log.failed() => {
+                state.fail(error.into());
+                return;
+            }
+        }
+        state.draining.store(true, Relaxed);
+        if let Err(error) = state.log.clone().close().await {
+            state.fail(error.into());
+        }
+        // The log ends, so the applier publishes what is left and returns.
+        let joined = tokio::task::spawn_blocking(move || applier.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            state.fail(CollectorError::Worker("applier"));
+        }
+    });
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, CollectorError> + Send + 'static,
+) -> Result<T, CollectorError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| CollectorError::Worker("start"))?
+}
+
+impl CollectorHandle {
+    /// `POST /internal/v1/hot` and `GET /internal/v1/status`, for query nodes elsewhere.
+    pub fn internal_router(&self) -> axum::Router {
+        internal::router(self.clone())
+    }
+
+    /// The collector's ledger, for the receivers in front of it.
+    pub fn ledger(&self) -> Ledger {
+        self.shared.ledger.clone()
+    }
+
+    /// The tables, for readers in the same process.
+    pub fn store(&self) -> Arc<Store> {
+        Arc::clone(&self.shared.store)
+    }
+
+    /// Resolves when the collector has failed for good: the process should exit and recover by replay.
+    pub async fn failed(&self) -> Arc<CollectorError> {
+        let mut failure = self.shared.failure.subscribe();
+        loop {
+            if let Some(error) = failure.borrow_and_update().clone() {
+                return error;
+            }
+            if failure.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    fn turned_away(&self) -> Option<Refusal> {
+        if self.shared.draining.load(Relaxed) {
+            return Some(Refusal::unavailable("stopping", "the collector is shutting down", RETRY_AFTER_MS));
+        }
+        let failed = self.shared.failure.borrow().is_some();
+        failed.then(|| Refusal::unavailable("failed", "the collector has failed and restarts", RETRY_AFTER_MS))
+    }
+}
+
+#[async_trait]
+impl Ingest for CollectorHandle {
+    async fn ingest(&self, request: IngestRequest) -> Result<IngestAnswer, Refusal> {
+        if let Some(refusal) = self.turned_away() {
+            return Err(refusal);
+        }
+        // A task of its own: a client that hangs up must not leave an append without an outcome.
+        let task = tokio::spawn(accept(Arc::clone(&self.shared), request));
+        let limit = Duration::from_millis(self.shared.options.ack_timeout_ms);
+        match tokio::time::timeout(limit, task).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Refusal::unavailable("internal", "the request was not finished", RETRY_AFTER_MS)),
+            Err(_) => Err(Refusal::unavailable("timeout", "not durable in time: send it again", RETRY_AFTER_MS)),
+        }
+    }
+
+    async fn heartbeat(&self, beat: Heartbeat) -> Result<(), Refusal> {
+        if let Some(refusal) = self.turned_away() {
+            return Err(refusal);
+        }
+        let declared = Declared {
+            agent: beat.agent,
+            epoch: beat.epoch,
+            closed_until: Some(beat.closed_until),
+            durable: self.shared.log.durable(),
+            ledger: Some(beat.ledger),
+        };
+        self.shared.agents.heard(declared, self.shared.clock.now());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl HotSource for CollectorHandle {
+    async fn hot(&self, request: HotRequest) -> Result<HotRows, HotError> {
+        let shared = Arc::clone(&self.shared);
+        tokio::task::spawn_blocking(move || read_hot(&shared, &request))
+            .await
+            .map_err(|_| HotError::Unreachable("hot read was not finished".into()))?
+    }
+
+    async fn status(&self) -> Result<CollectorStatus, HotError> {
+        let shared = Arc::clone(&self.shared);
+        tokio::task::spawn_blocking(move || status(&shared))
+            .await
+            .map_err(|_| HotError::Unreachable("status was not finished".into()))
+    }
+}
+
+fn read_hot(shared: &Shared, request: &HotRequest) -> Result<HotRows, HotError> {
+    let (through, batches) = {
+        let mut core = shared.read();
+        let through = core.applied;
+        let Some(tenant) = core.tenants.get_mut(&request.tenant) else {
+            return Ok(HotRows { through, batches: Vec::new() });
+        };
+        let read = tenant.read_hot(request.table, request.after, through, request.time);
+        (through, read)
+    };
+    let mut batches = batches.map_err(|unread| match unread {
+        Unread::Stale(needed) => HotError::Stale { needed },
+        Unread::Broken(error) => HotError::Unreachable(format!("hot rows of {}: {error}", request.table)),
+    })?;
+    if fault::active(Fault::DropHotRow)
+        && let Some(batch) = batches.first_mut()
+    {
+        *batch = batch.slice(1, batch.num_rows() - 1);
+    }
+    if let Some(columns) = &request.columns {
+        for batch in &mut batches {
+            *batch = project(batch, columns)
+                .map_err(|error| HotError::Unreachable(format!("hot rows of {}: {error}", request.table)))?;
+        }
+    }
+    Ok(HotRows { through, batches })
+}
+
+/// The columns asked for, in schema order.
+fn project(batch: &RecordBatch, columns: &[String]) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let schema = batch.schema();
+    let mut positions = columns.iter().map(|name| schema.index_of(name)).collect::<Result<Vec<_>, _>>()?;
+    positions.sort_unstable();
+    positions.dedup();
+    batch.project(&positions)
+}
+
+fn status(shared: &Shared) -> CollectorStatus {
+    let now = shared.clock.now();
+    let durable = shared.log.durable();
+    let (applied, applied_received, hot_rows) = {
+        let core = shared.read();
+        let hot_rows: usize = core.tenants.values().map(crate::tenant::Tenant::hot_rows).sum();
+        (core.applied, core.applied_received, hot_rows)
+    };
+    let agents = shared.agents.status(applied, now);
+    // While durable frames wait for the applier, "now" is what was received last of what can be queried.
+    let arrived = if applied >= durable { now } else { applied_received };
+    let mut ledgers = vec![shared.ledger.snapshot()];
+    ledgers.extend(shared.agents.ledgers());
+    let stats = shared.log.stats();
+    CollectorStatus {
+        watermark: shared.agents.watermark(&agents, arrived),
+        agents,
+        ledgers,
+        durable,
+        applied,
+        log_bytes: stats.bytes,
+        log_segments: stats.segments,
+        hot_rows: hot_rows as u64,
+    }
+}

@@ -1,0 +1,135 @@
+//! Finds the newest row of traces that were forgotten, for late spans.
+//!
+//! Where it sits: the applier asks before it shows or writes a trace whose id is in the stitcher's bloom filter, for
+//! all such traces at once.
+
+use arrow::array::{Array, AsArray, BooleanArray};
+use daymark_model::{LogOffset, TenantId, TimeRange, TraceId};
+use daymark_store::{Filter, ReadSpec, Reader, StoreError, TableName};
+
+use crate::columns::{TraceRow, read_trace_rows};
+use crate::core::Shared;
+use crate::error::CollectorError;
+use crate::keyed::IdMap;
+
+/// Segments looked through, newest first. Spans later than that start a new trace row.
+const MAX_SEGMENTS: usize = 64;
+/// Up to so many ids the bloom filters are asked before a segment is read.
+const MAX_BLOOM_IDS: usize = 32;
+/// Ids told to the stitcher at start, newest segments first.
+const MAX_STORED_IDS: usize = 2 << 20;
+
+/// Adds the stored part to every trace of `tenant` that wants one. On an error they keep waiting.
+pub(crate) fn add_stored_parts(shared: &Shared, tenant: &TenantId) -> Result<(), CollectorError> {
+    let mut found = IdMap::default();
+    let missing = {
+        let mut core = shared.write();
+        let Some(tenant) = core.tenants.get_mut(tenant) else { return Ok(()) };
+        let wanted: IdMap<TraceId, ()> = tenant.stitcher.wanted().iter().map(|id| (*id, ())).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        for chunk in tenant.trace_chunks()? {
+            keep_newest(&mut found, read_trace_rows(&chunk.batch, |id| wanted.contains_key(id)));
+        }
+        let missing = wanted.into_keys().filter(|id| !found.contains_key(id));
+        missing.collect::<Vec<TraceId>>()
+    };
+    if !missing.is_empty() {
+        shared.runtime.block_on(from_segments(shared, tenant, missing, &mut found))?;
+    }
+    if let Some(tenant) = shared.write().tenants.get_mut(tenant) {
+        tenant.stitcher.add_bases(&found);
+    }
+    Ok(())
+}
+
+fn keep_newest(found: &mut IdMap<TraceId, TraceRow>, rows: Vec<TraceRow>) {
+    for row in rows {
+        match found.get(&row.trace_id) {
+            Some(known) if known.version >= row.version => {}
+            _ => drop(found.insert(row.trace_id, row)),
+        }
+    }
+}
+
+async fn from_segments(
+    shared: &Shared,
+    tenant: &TenantId,
+    mut missing: Vec<TraceId>,
+    found: &mut IdMap<TraceId, TraceRow>,
+) -> Result<(), StoreError> {
+    let reader = Reader::new(shared.store.clone(), None);
+    let view = reader.view(tenant, TableName::Traces, TimeRange::ALL).await?;
+    for segment in view.segments.iter().rev().take(MAX_SEGMENTS) {
+        if missing.is_empty() {
+            break;
+        }
+        let mut asked: Vec<TraceId> = Vec::new();
+        for id in &missing {
+            if missing.len() > MAX_BLOOM_IDS || !segment.bloom("trace_id", &id.0).await?.is_empty() {
+                asked.push(*id);
+            }
+        }
+        if asked.is_empty() {
+            continue;
+        }
+        for batch in segment.read(&ReadSpec::default().filter(one_of(asked))).await? {
+            keep_newest(found, read_trace_rows(&batch, |_| true));
+        }
+        // Segments are in commit order and every row is a complete summary: the first one found is the newest.
+        missing.retain(|id| !found.contains_key(id));
+    }
+    Ok(())
+}
+
+fn one_of(ids: Vec<TraceId>) -> Filter {
+    let ids: IdMap<TraceId, ()> = ids.into_iter().map(|id| (id, ())).collect();
+    Filter::new(&["trace_id"], move |batch| {
+        let column = batch.column_by_name("trace_id").and_then(|column| column.as_fixed_size_binary_opt());
+        let Some(column) = column else { return Ok(BooleanArray::from(vec![false; batch.num_rows()])) };
+        let known = |row| TraceId::from_slice(column.value(row)).is_some_and(|id| ids.contains_key(&id));
+        Ok((0..column.len()).map(|row| Some(known(row))).collect())
+    })
+}
+
+/// Tells the stitcher of `tenant` which traces are stored, so that late spans after a restart find their rows.
+///
+/// # Errors
+/// When a segment cannot be read.
+pub(crate) async fn remember_stored(shared: &Shared, tenant: &TenantId) -> Result<(), CollectorError> {
+    let reader = Reader::new(shared.store.clone(), None);
+    let view = reader.view(tenant, TableName::Traces, TimeRange::ALL).await?;
+    let mut told = 0;
+    for segment in view.segments.iter().rev().take(MAX_SEGMENTS) {
+        if told >= MAX_STORED_IDS {
+            break;
+        }
+        let batches = segment.read(&ReadSpec::columns(&["trace_id"])).await?;
+        let mut core = shared.write();
+        let Some(tenant) = core.tenants.get_mut(tenant) else { return Ok(()) };
+        for batch in &batches {
+            let Some(ids) = batch.column(0).as_fixed_size_binary_opt() else { continue };
+            (0..ids.len()).filter_map(|row| TraceId::from_slice(ids.value(row))).for_each(|id| {
+                tenant.stitcher.stored_before(&id);
+            });
+            told += batch.num_rows();
+        }
+    }
+    Ok(())
+}
+
+/// What each table of `tenant` has committed.
+///
+/// # Errors
+/// When a table's log cannot be read.
+pub(crate) async fn consumed(
+    store: &daymark_store::Store,
+    tenant: &TenantId,
+) -> Result<[LogOffset; crate::tenant::TABLES], StoreError> {
+    let mut consumed = [LogOffset(0); crate::tenant::TABLES];
+    for table in TableName::ALL {
+        consumed[crate::tenant::at(table)] = store.table(tenant, table).snapshot().await?.consumed;
+    }
+    Ok(consumed)
+}

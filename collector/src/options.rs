@@ -1,0 +1,124 @@
+//! What an operator can set on the collector. Every limit of the crate is here, with its unit and default.
+
+use std::path::PathBuf;
+
+use daymark_log::LogOptions;
+use serde::{Deserialize, Serialize};
+
+/// Options of the collector. `Default` suits one machine with a few GiB of memory.
+#[derive(Clone, Debug)]
+pub struct CollectorOptions {
+    /// Directory for tables and the dedup snapshot. The ingest log's directory is in [`LogOptions`].
+    pub data_dir: PathBuf,
+    /// The ingest log.
+    pub log: LogOptions,
+    /// A table is sealed when it holds this many unpublished rows.
+    pub seal_rows: usize,
+    /// A table is sealed when its unpublished rows take about this many bytes in memory.
+    pub seal_bytes: usize,
+    /// A table is sealed when its oldest unpublished row is this old, milliseconds.
+    pub seal_interval_ms: u64,
+    /// Unpublished rows of all tenants together; above it the largest table is sealed at once. Bytes.
+    pub hot_bytes: usize,
+    /// Seals waiting or running before the applier waits for them.
+    pub seals_in_flight: usize,
+    /// How long published rows stay in memory for readers whose snapshot is just older, milliseconds.
+    pub keep_published_ms: u64,
+    /// Bytes of durable frames read ahead of the applier.
+    pub read_ahead_bytes: usize,
+    /// Items in one request; a request with more is refused.
+    pub max_items: u64,
+    /// A request whose resource attributes, repeated on each of its rows, take more than this is refused. Bytes.
+    pub max_expanded_bytes: u64,
+    /// How long rows are kept, per table.
+    pub retention: Retention,
+    /// A trace without new spans for this long is emitted, milliseconds.
+    pub trace_idle_ms: u64,
+    /// A trace open for this long is emitted even if spans still arrive, milliseconds.
+    pub trace_max_age_ms: u64,
+    /// Traces remembered for late spans, per tenant; the ones longest without spans are forgotten first.
+    pub max_traces: usize,
+    /// Span ids remembered per open trace, so that a repeated span is not counted twice.
+    pub max_spans_per_trace: usize,
+    /// Attribute keys that tie records without trace context to a trace, most telling first.
+    pub correlation_keys: Vec<String>,
+    /// Correlation values remembered per tenant.
+    pub max_correlations: usize,
+    /// Metric series per tenant; further ones go to one series per metric with `otel.metric.overflow=true`.
+    pub max_series: usize,
+    /// Batches and requests remembered so that a repeat is recognised (G2).
+    pub dedup_entries: usize,
+    /// For how long they are remembered, milliseconds.
+    pub dedup_age_ms: u64,
+    /// An agent without a heartbeat for this long no longer holds the watermark back, milliseconds.
+    pub agent_silent_ms: u64,
+    /// Allowed lateness of data behind what an agent has declared closed, milliseconds.
+    pub lateness_ms: u64,
+    /// How long a client waits for the durable answer before it is told to retry, milliseconds.
+    pub ack_timeout_ms: u64,
+}
+
+impl CollectorOptions {
+    /// The defaults, with data below `data_dir`.
+    pub fn new(data_dir: PathBuf, log: LogOptions) -> CollectorOptions {
+        CollectorOptions {
+            data_dir,
+            log,
+            seal_rows: 262_144,
+            seal_bytes: 192 << 20,
+            seal_interval_ms: 60_000,
+            hot_bytes: 1 << 30,
+            seals_in_flight: 2,
+            keep_published_ms: 2_000,
+            read_ahead_bytes: 32 << 20,
+            max_items: 500_000,
+            max_expanded_bytes: 256 << 20,
+            retention: Retention::default(),
+            trace_idle_ms: 5_000,
+            trace_max_age_ms: 60_000,
+            max_traces: 131_072,
+            max_spans_per_trace: 16_384,
+            correlation_keys: ["correlation_id", "request_id", "http.request.header.x-request-id"]
+                .map(str::to_owned)
+                .into(),
+            max_correlations: 262_144,
+            max_series: 200_000,
+            dedup_entries: 65_536,
+            dedup_age_ms: 600_000,
+            agent_silent_ms: 30_000,
+            lateness_ms: 5_000,
+            ack_timeout_ms: 30_000,
+        }
+    }
+}
+
+/// How long rows of each table are kept, in hours of event time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// Spans.
+    pub spans_hours: u64,
+    /// Log records and events.
+    pub logs_hours: u64,
+    /// Trace summaries.
+    pub traces_hours: u64,
+    /// 10 s rollups.
+    pub metrics_10s_hours: u64,
+    /// 1 min rollups.
+    pub metrics_1m_hours: u64,
+    /// How often old rows are looked for, seconds.
+    pub check_interval_s: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Retention {
+        Retention {
+            spans_hours: 7 * 24,
+            logs_hours: 7 * 24,
+            traces_hours: 7 * 24,
+            metrics_10s_hours: 32 * 24,
+            metrics_1m_hours: 95 * 24,
+            check_interval_s: 300,
+        }
+    }
+}

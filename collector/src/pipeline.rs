@@ -1,0 +1,299 @@
+//! The path of data through the collector, top to bottom:
+//! admit -> log -> ack -> decode -> stitch -> roll up -> seal -> publish -> retain.
+//!
+//! [`accept`] is the half before the acknowledgement, one call per request, many at once. [`Applier`] is the half
+//! after it: one thread that takes the durable frames in offset order. Publishing ([`crate::seal`]) and retention
+//! ([`crate::retain`]) follow behind.
+//!
+//! Invariants:
+//! - a request is answered with success only after its frame is durable (G1);
+//! - a frame is applied once per table: what a table has committed is skipped when the log is replayed (G2);
+//! - when publishing cannot keep up, the applier waits, the log stops committing, and clients are told to retry (G4).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use daymark_guard::fault::{self, Fault};
+use daymark_log::{DurableFrames, Frame, NewFrame, Next, Recovered};
+use daymark_model::{ErrorClass, InFlight, Refusal, Signal, TenantId};
+use daymark_store::TableName;
+use daymark_wire::{IngestAnswer, IngestRequest};
+
+use crate::admit::{self, Admitted};
+use crate::agents::Declared;
+use crate::core::{Seal, Shared};
+use crate::dedup::{self, Key, Seen};
+use crate::error::CollectorError;
+use crate::tenant::Tenant;
+use crate::{decode, lookup};
+
+/// Between looks at traces that are due and rows that are old, also when no frame comes.
+const TICK_MS: u64 = 200;
+/// Between looks at the outcome of an earlier copy of the same request.
+const REPEAT_POLL: Duration = Duration::from_millis(5);
+/// What a client is told when it should come again, milliseconds.
+const RETRY_AFTER_MS: u64 = 1_000;
+
+/// Admits one request, makes it durable and answers it.
+///
+/// # Errors
+/// [`Refusal`]: nothing was stored, or (class `Retry`) it is not known whether it was.
+pub(crate) async fn accept(shared: Arc<Shared>, request: IngestRequest) -> Result<IngestAnswer, Refusal> {
+    let (request, admitted) = check(&shared, request).await?;
+    let mut counted = count(&shared, &admitted);
+
+    let keys = dedup::keys(&request.tenant, request.stamp, request.content_hash);
+    if first_seen(&shared, &keys).await == Seen::Stored {
+        counted.iter_mut().for_each(|items| items.reject("duplicate", items.items()));
+        return Ok(answer(&admitted));
+    }
+
+    let frame = NewFrame {
+        kind: admitted.kind,
+        tenant: request.tenant,
+        stamp: request.stamp,
+        content_hash: request.content_hash,
+        received: shared.clock.now(),
+        payload: request.payload.bytes().clone(),
+    };
+    let durable = match shared.log.append(frame).await {
+        Ok(durable) => durable,
+        Err(error) => {
+            shared.dedup.failed(&keys);
+            let refusal = Refusal::from(error);
+            counted.iter_mut().for_each(|items| turn_away(items, &refusal));
+            return Err(refusal);
+        }
+    };
+    shared.dedup.stored(&keys, shared.clock.now());
+    counted.into_iter().for_each(InFlight::stored);
+
+    if let Some(stamp) = request.stamp {
+        let (agent, epoch, closed_until) = (stamp.agent, stamp.epoch, request.closed_until);
+        let declared = Declared { agent, epoch, closed_until, durable: durable.offset, ledger: None };
+        shared.agents.heard(declared, shared.clock.now());
+    }
+    Ok(answer(&admitted))
+}
+
+/// Checks a request off the async threads; a malformed one is counted as one item, because its number is not known.
+async fn check(shared: &Arc<Shared>, request: IngestRequest) -> Result<(IngestRequest, Admitted), Refusal> {
+    let options = Arc::clone(shared);
+    let checked = tokio::task::spawn_blocking(move || {
+        let admitted = admit::check(&request.payload, &options.options);
+        (request, admitted)
+    });
+    let (request, admitted) = checked
+        .await
+        .map_err(|_| Refusal::unavailable("stopping", "the collector is shutting down", RETRY_AFTER_MS))?;
+    match admitted {
+        Ok(admitted) => Ok((request, admitted)),
+        Err(refusal) => {
+            let signal = match &request.payload {
+                daymark_wire::Payload::Signal(signal, _) => *signal,
+                daymark_wire::Payload::Batch(_) => Signal::Traces,
+            };
+            shared.ledger.receive(signal, 1).reject(refusal.reason, 1);
+            Err(refusal)
+        }
+    }
+}
+
+/// Takes the items of a request into the ledger, one guard a signal; items that cannot be stored get their outcome.
+fn count(shared: &Shared, admitted: &Admitted) -> Vec<InFlight> {
+    let present = Signal::ALL.into_iter().filter(|signal| admitted.items[*signal as usize] > 0);
+    present
+        .map(|signal| {
+            let mut items = shared.ledger.receive(signal, admitted.items[signal as usize]);
+            items.reject("invalid_item", admitted.rejected[signal as usize]);
+            items
+        })
+        .collect()
+}
+
+/// [`Seen::New`] or [`Seen::Stored`]: waits while an earlier copy is under way.
+async fn first_seen(shared: &Shared, keys: &[Key]) -> Seen {
+    loop {
+        match shared.dedup.begin(keys) {
+            Seen::UnderWay => tokio::time::sleep(REPEAT_POLL).await,
+            seen => return seen,
+        }
+    }
+}
+
+fn turn_away(items: &mut InFlight, refusal: &Refusal) {
+    match refusal.class {
+        ErrorClass::Reject | ErrorClass::Corrupt => items.reject(refusal.reason, items.items()),
+        ErrorClass::Retry | ErrorClass::Overload | ErrorClass::Bug => items.shed(refusal.reason, items.items()),
+    }
+}
+
+fn answer(admitted: &Admitted) -> IngestAnswer {
+    let rejected_items = admitted.rejected.iter().sum();
+    let message = admitted.reason.filter(|_| rejected_items > 0).map(str::to_owned);
+    IngestAnswer { rejected_items, message }
+}
+
+/// The half behind the acknowledgement.
+pub(crate) struct Applier {
+    shared: Arc<Shared>,
+    next_tick_ms: u64,
+}
+
+impl Applier {
+    pub(crate) fn new(shared: Arc<Shared>) -> Applier {
+        Applier { shared, next_tick_ms: 0 }
+    }
+
+    /// Brings the tables' unpublished rows and the dedup window back from the log, before anything new is admitted.
+    ///
+    /// # Errors
+    /// When a frame cannot be read, or rows do not fit their columns.
+    pub(crate) fn replay(&mut self, recovered: Recovered) -> Result<(), CollectorError> {
+        for damage in &recovered.damage {
+            tracing::error!(?damage, "the log is damaged: the frames named here are lost");
+        }
+        for frame in recovered.frames {
+            let frame = frame?;
+            if let Some(stamp) = frame.stamp {
+                self.shared.agents.found_in_log(stamp.agent, stamp.epoch, frame.received);
+            }
+            if fault::active(Fault::SkipReplay) {
+                continue;
+            }
+            self.take(&frame)?;
+        }
+        let mut core = self.shared.write();
+        core.applied = core.applied.max(recovered.last);
+        Ok(())
+    }
+
+    /// Applies durable frames until the log ends, then publishes what is left.
+    pub(crate) fn run(&mut self, mut frames: DurableFrames) {
+        let outcome = loop {
+            let step = match frames.blocking_recv(Duration::from_millis(TICK_MS)) {
+                Next::Frame(frame) => self.take(&frame),
+                Next::Idle => self.upkeep(),
+                Next::Ended => break self.finish(),
+            };
+            if step.is_err() || self.shared.failure.borrow().is_some() {
+                break step;
+            }
+        };
+        if let Err(error) = outcome {
+            self.shared.fail(error);
+        }
+    }
+
+    /// One frame: decode, stitch, roll up; then seal what is full.
+    fn take(&mut self, frame: &Frame) -> Result<(), CollectorError> {
+        let now_ms = self.shared.now_ms();
+        self.shared.dedup.stored(&dedup::keys(&frame.tenant, frame.stamp, frame.content_hash), frame.received);
+        let applied = {
+            let mut core = self.shared.write();
+            let options = &self.shared.options;
+            if !core.tenants.contains_key(&frame.tenant) {
+                let fresh = Tenant::new(options, Default::default());
+                core.tenants.insert(frame.tenant.clone(), fresh);
+            }
+            let outcome = core
+                .tenants
+                .get_mut(&frame.tenant)
+                .map_or(Ok(decode::Applied::default()), |t| decode::apply(t, frame, &options.correlation_keys, now_ms));
+            core.applied = frame.offset;
+            core.applied_received = frame.received;
+            outcome
+        };
+        match applied {
+            Ok(applied) => {
+                if let Some(stamp) = frame.stamp {
+                    self.shared.agents.carries(stamp.agent, &applied.services);
+                }
+            }
+            Err(error @ CollectorError::Frame { .. }) => tracing::error!(%error, "a stored frame was left out"),
+            Err(error) => return Err(error),
+        }
+        self.seal_full(&frame.tenant)?;
+        if now_ms >= self.next_tick_ms { self.upkeep() } else { Ok(()) }
+    }
+
+    /// Seals the tables of one tenant that have reached a size limit.
+    fn seal_full(&mut self, tenant: &TenantId) -> Result<(), CollectorError> {
+        let options = &self.shared.options;
+        let full: Vec<TableName> = {
+            let core = self.shared.write();
+            let Some(tenant) = core.tenants.get(tenant) else { return Ok(()) };
+            let is_full = |table: &TableName| {
+                tenant.unsealed_rows(*table) >= options.seal_rows || tenant.unsealed_bytes(*table) >= options.seal_bytes
+            };
+            TableName::ALL.into_iter().filter(is_full).collect()
+        };
+        full.into_iter().try_for_each(|table| self.seal(tenant, table))
+    }
+
+    /// What time brings: traces that are idle, rows that are old enough to be sealed, memory above its cap.
+    fn upkeep(&mut self) -> Result<(), CollectorError> {
+        let now_ms = self.shared.now_ms();
+        self.next_tick_ms = now_ms + TICK_MS;
+        let options = &self.shared.options;
+        let mut due: Vec<(TenantId, TableName)> = Vec::new();
+        let mut wanting: Vec<TenantId> = Vec::new();
+        let mut sizes: Vec<(usize, TenantId, TableName)> = Vec::new();
+        {
+            let mut core = self.shared.write();
+            let applied = core.applied;
+            for (id, tenant) in &mut core.tenants {
+                tenant.tick(applied, now_ms, options.keep_published_ms)?;
+                if !tenant.stitcher.wanted().is_empty() {
+                    wanting.push(id.clone());
+                }
+                for table in TableName::ALL {
+                    let Some(pending) = tenant.pending(table) else { continue };
+                    if pending.since_ms + options.seal_interval_ms <= now_ms {
+                        due.push((id.clone(), table));
+                    }
+                    sizes.push((tenant.unsealed_bytes(table), id.clone(), table));
+                }
+            }
+        }
+        if sizes.iter().map(|(bytes, ..)| bytes).sum::<usize>() > options.hot_bytes {
+            due.extend(sizes.into_iter().max().map(|(_, tenant, table)| (tenant, table)));
+        }
+        for tenant in wanting {
+            if let Err(error) = lookup::add_stored_parts(&self.shared, &tenant) {
+                tracing::warn!(%tenant, %error, "stored traces not found yet: late spans wait");
+            }
+        }
+        due.into_iter().try_for_each(|(tenant, table)| self.seal(&tenant, table))
+    }
+
+    /// Takes all rows of a table and puts them in line for publishing. Waits while too many are under way.
+    fn seal(&self, tenant: &TenantId, table: TableName) -> Result<(), CollectorError> {
+        if table == TableName::Traces
+            && let Err(error) = lookup::add_stored_parts(&self.shared, tenant)
+        {
+            // Their spans are in the log only: a commit now would claim to hold them.
+            tracing::warn!(%tenant, %error, "traces are not sealed while stored parts cannot be read");
+            return Ok(());
+        }
+        let mut core = self.shared.room_for_seal();
+        let through = core.applied;
+        let Some(rows) = core.tenants.get_mut(tenant).map(|tenant| tenant.seal(table, through)) else { return Ok(()) };
+        if let Some(batches) = rows? {
+            let seal = Seal { tenant: tenant.clone(), table, batches, through };
+            self.shared.queue_seal(&mut core, seal);
+        }
+        Ok(())
+    }
+
+    /// The log has ended: publishes everything, so that the next start has nothing to replay.
+    fn finish(&mut self) -> Result<(), CollectorError> {
+        let tenants: Vec<TenantId> = self.shared.write().tenants.keys().cloned().collect();
+        for tenant in &tenants {
+            TableName::ALL.into_iter().try_for_each(|table| self.seal(tenant, table))?;
+        }
+        drop(self.shared.seals_finished());
+        self.shared.stop_seals();
+        Ok(())
+    }
+}

@@ -1,0 +1,58 @@
+//! Retain: drops segments whose rows are all older than their table keeps them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use daymark_guard::Drain;
+use daymark_store::TableName;
+
+use crate::core::Shared;
+use crate::error::CollectorError;
+use crate::options::Retention;
+
+const HOUR_NS: u64 = 3_600_000_000_000;
+
+/// Looks for old segments again and again until the drain begins.
+pub(crate) async fn run(shared: Arc<Shared>, drain: Drain) {
+    let interval = Duration::from_secs(shared.options.retention.check_interval_s.max(1));
+    loop {
+        tokio::select! {
+            () = drain.begun() => return,
+            () = tokio::time::sleep(interval) => {}
+        }
+        if let Err(error) = retain(&shared).await {
+            tracing::warn!(%error, "old segments not dropped yet");
+        }
+    }
+}
+
+/// Drops what is old now.
+///
+/// # Errors
+/// When a table cannot be read or changed.
+pub(crate) async fn retain(shared: &Shared) -> Result<(), CollectorError> {
+    let now = shared.clock.now();
+    for tenant in shared.store.tenants().await? {
+        for table in TableName::ALL {
+            let older_than = now.minus(shared.options.retention.hours(table).saturating_mul(HOUR_NS));
+            let dropped = shared.store.table(&tenant, table).retain(older_than).await?;
+            if dropped.segments > 0 {
+                tracing::info!(%tenant, %table, segments = dropped.segments, rows = dropped.rows, "old rows dropped");
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Retention {
+    /// How long rows of `table` are kept, hours.
+    pub fn hours(&self, table: TableName) -> u64 {
+        match table {
+            TableName::Spans => self.spans_hours,
+            TableName::Logs => self.logs_hours,
+            TableName::Traces => self.traces_hours,
+            TableName::Metrics10s => self.metrics_10s_hours,
+            TableName::Metrics1m => self.metrics_1m_hours,
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Everything the collector holds in memory for one tenant: builders, traces, correlations, rollups, hot layers.
+//!
+//! Where it sits: the decode stage fills it, hot reads and seals take from it. Nothing is shared between tenants.
+//!
+//! Invariants:
+//! - a table's rows in memory are exactly those of log offsets it has not committed;
+//! - every seal takes all rows of a table, so its commit consumes everything applied so far.
+
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+use daymark_model::{LogOffset, TimeRange, UnixNanos};
+use daymark_store::TableName;
+
+use crate::CollectorOptions;
+use crate::columns::{Extent, LogColumns, SpanColumns, TraceColumns, fill_trace_ids};
+use crate::correlate::Correlations;
+use crate::layers::{Chunk, Layers, Stale};
+use crate::resources::Resources;
+use crate::rollup::Rollups;
+use crate::stitch::{StitchLimits, Stitcher};
+
+/// Number of tables.
+pub(crate) const TABLES: usize = TableName::ALL.len();
+
+/// Position of a table in arrays over [`TableName::ALL`].
+pub(crate) fn at(table: TableName) -> usize {
+    table as usize
+}
+
+/// Which of the two rollup resolutions a table holds.
+pub(crate) fn resolution(table: TableName) -> Option<usize> {
+    match table {
+        TableName::Metrics10s => Some(0),
+        TableName::Metrics1m => Some(1),
+        TableName::Spans | TableName::Logs | TableName::Traces => None,
+    }
+}
+
+/// When rows came that are not sealed yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pending {
+    /// First log offset with such rows.
+    pub(crate) first: LogOffset,
+    /// Milliseconds of the collector's clock when it was applied.
+    pub(crate) since_ms: u64,
+}
+
+/// One tenant's data in memory.
+pub(crate) struct Tenant {
+    pub(crate) spans: SpanColumns,
+    pub(crate) logs: LogColumns,
+    pub(crate) traces: TraceColumns,
+    pub(crate) stitcher: Stitcher,
+    pub(crate) correlations: Correlations,
+    pub(crate) rollups: Rollups,
+    pub(crate) resources: Resources,
+    layers: [Layers; TABLES],
+    pending: [Option<Pending>; TABLES],
+    /// Newest offset each table has committed: frames up to it are skipped when they are replayed.
+    pub(crate) consumed: [LogOffset; TABLES],
+    /// How much the correlations knew when waiting log rows were last looked at.
+    filled_at: u64,
+}
+
+impl Tenant {
+    pub(crate) fn new(options: &CollectorOptions, consumed: [LogOffset; TABLES]) -> Tenant {
+        Tenant {
+            spans: SpanColumns::new(),
+            logs: LogColumns::new(),
+            traces: TraceColumns::new(),
+            stitcher: Stitcher::new(StitchLimits {
+                idle_ms: options.trace_idle_ms,
+                max_age_ms: options.trace_max_age_ms,
+                max_traces: options.max_traces,
+                max_spans: options.max_spans_per_trace,
+            }),
+            correlations: Correlations::new(options.max_correlations),
+            rollups: Rollups::new(options.max_series),
+            resources: Resources::default(),
+            layers: consumed.map(Layers::new),
+            pending: [None; TABLES],
+            consumed,
+            filled_at: 0,
+        }
+    }
+
+    /// Notes that `offset` brought something for `table`.
+    pub(crate) fn touch(&mut self, table: TableName, offset: LogOffset, now_ms: u64) {
+        self.pending[at(table)].get_or_insert(Pending { first: offset, since_ms: now_ms });
+    }
+
+    /// When the oldest unsealed row of `table` came.
+    pub(crate) fn pending(&self, table: TableName) -> Option<Pending> {
+        self.pending[at(table)]
+    }
+
+    /// Rows of `table` that a seal would take.
+    pub(crate) fn unsealed_rows(&self, table: TableName) -> usize {
+        let building = match table {
+            TableName::Spans => self.spans.rows(),
+            TableName::Logs => self.logs.rows(),
+            TableName::Traces => self.traces.rows() + self.stitcher.changed(),
+            TableName::Metrics10s => self.rollups.rows(0),
+            TableName::Metrics1m => self.rollups.rows(1),
+        };
+        building + self.layers[at(table)].frozen_rows()
+    }
+
+    /// Bytes that a seal of `table` would free, about.
+    pub(crate) fn unsealed_bytes(&self, table: TableName) -> usize {
+        let building = match table {
+            TableName::Spans => self.spans.size_bytes(),
+            TableName::Logs => self.logs.size_bytes(),
+            TableName::Traces => self.traces.size_bytes() + 400 * self.stitcher.changed(),
+            TableName::Metrics10s => self.rollups.size_bytes(0),
+            TableName::Metrics1m => self.rollups.size_bytes(1),
+        };
+        building + self.layers[at(table)].frozen_bytes()
+    }
+
+    /// Rows in memory that no commit holds.
+    pub(crate) fn hot_rows(&self) -> usize {
+        let unsealed: usize = TableName::ALL.into_iter().map(|table| self.unsealed_rows(table)).sum();
+        let frozen: usize = self.layers.iter().map(Layers::frozen_rows).sum();
+        let unpublished: usize = self.layers.iter().map(Layers::unpublished_rows).sum();
+        unsealed - frozen + unpublished
+    }
+
+    /// Everything up to this offset is in the tables, or brought this tenant nothing; `applied` is the newest applied.
+    pub(crate) fn safe_until(&self, applied: LogOffset) -> LogOffset {
+        let sealing = self.layers.iter().filter_map(Layers::first_sealing);
+        let unsealed = self.pending.iter().flatten().map(|pending| pending.first);
+        sealing.chain(unsealed).min().map_or(applied, |first| LogOffset(first.0.saturating_sub(1)).min(applied))
+    }
+
+    /// Moves what was built into a chunk, without copying.
+    fn freeze(&mut self, table: TableName) -> Result<(), ArrowError> {
+        let chunk = match table {
+            TableName::Spans if self.spans.rows() > 0 => plain(self.spans.finish()?),
+            TableName::Traces if self.traces.rows() > 0 => plain(self.traces.finish()?),
+            TableName::Logs if self.logs.rows() > 0 => {
+                let (batch, extent, waiting) = self.logs.finish()?;
+                Chunk { batch, extent, waiting, whole: false }
+            }
+            _ => return Ok(()),
+        };
+        self.layers[at(table)].freeze(chunk)
+    }
+
+    /// Gives waiting log rows their trace ids, as far as they are known by now.
+    fn fill_logs(&mut self) -> Result<(), ArrowError> {
+        self.freeze(TableName::Logs)?;
+        // Rows that were frozen after the last look asked on arrival, so nothing new learned means nothing to fill.
+        if self.filled_at == self.correlations.learned() {
+            return Ok(());
+        }
+        self.filled_at = self.correlations.learned();
+        let Tenant { layers, correlations, .. } = self;
+        for chunk in layers[at(TableName::Logs)].frozen_mut() {
+            if chunk.waiting.is_empty() {
+                continue;
+            }
+            let filled = fill_trace_ids(&chunk.batch, &mut chunk.waiting, |key| correlations.lookup(key))?;
+            chunk.batch = filled.unwrap_or_else(|| chunk.batch.clone());
+        }
+        Ok(())
+    }
+
+    /// The hot rows of `table` after `after`, all of them up to `through`.
+    ///
+    /// # Errors
+    /// [`Unread::Stale`] when rows after `after` are dropped already.
+    pub(crate) fn read_hot(
+        &mut self,
+        table: TableName,
+        after: LogOffset,
+        through: LogOffset,
+        time: TimeRange,
+    ) -> Result<Vec<RecordBatch>, Unread> {
+        match table {
+            TableName::Logs => self.fill_logs()?,
+            _ => self.freeze(table)?,
+        }
+        let mut batches = self.layers[at(table)].read(after, time)?;
+        if table == TableName::Traces {
+            batches.extend(self.provisional_traces(through)?);
+        }
+        if let (Some(resolution), Some(pending)) = (resolution(table), self.pending(table)) {
+            if after >= pending.first && after < through {
+                return Err(Stale(through).into());
+            }
+            if after < pending.first {
+                batches.extend(self.rollups.fragments(resolution, through)?.map(|fragments| fragments.batch));
+            }
+        }
+        Ok(batches)
+    }
+
+    fn provisional_traces(&self, through: LogOffset) -> Result<Option<RecordBatch>, ArrowError> {
+        let mut rows = TraceColumns::new();
+        for row in self.stitcher.provisional(through) {
+            rows.push(&row)?;
+        }
+        if rows.rows() == 0 { Ok(None) } else { Ok(Some(rows.finish()?.0)) }
+    }
+
+    /// Takes all rows of `table` for a commit that consumes `through`; they stay readable until it is published.
+    ///
+    /// # Errors
+    /// When columns do not fit the schema: a mistake in this crate.
+    pub(crate) fn seal(&mut self, table: TableName, through: LogOffset) -> Result<Option<Vec<RecordBatch>>, ArrowError> {
+        if let Some(resolution) = resolution(table) {
+            self.freeze_fragments(table, resolution, through)?;
+        } else {
+            if table == TableName::Traces {
+                self.stitcher.emit_changed(through, &mut self.traces)?;
+            }
+            match table {
+                TableName::Logs => self.fill_logs()?,
+                _ => self.freeze(table)?,
+            }
+        }
+        self.pending[at(table)] = None;
+        Ok(self.layers[at(table)].seal(through))
+    }
+
+    fn freeze_fragments(&mut self, table: TableName, resolution: usize, through: LogOffset) -> Result<(), ArrowError> {
+        let Some(fragments) = self.rollups.fragments(resolution, through)? else { return Ok(()) };
+        let first = self.pending(table).map_or(through, |pending| pending.first);
+        self.rollups.clear(resolution);
+        let mut extent = Extent::EMPTY;
+        extent.add(first, fragments.time.0, fragments.time.1);
+        extent.last = through;
+        self.layers[at(table)].freeze(Chunk { batch: fragments.batch, extent, waiting: Vec::new(), whole: true })
+    }
+
+    /// The oldest seal of `table` is committed.
+    pub(crate) fn published(&mut self, table: TableName, through: LogOffset, now_ms: u64) {
+        self.layers[at(table)].published(now_ms);
+        self.consumed[at(table)] = self.consumed[at(table)].max(through);
+    }
+
+    /// Regular upkeep between frames: emits traces that are due, drops rows that no reader needs any more.
+    ///
+    /// # Errors
+    /// When columns do not fit the schema: a mistake in this crate.
+    pub(crate) fn tick(&mut self, applied: LogOffset, now_ms: u64, keep_published_ms: u64) -> Result<(), ArrowError> {
+        self.stitcher.emit_due(now_ms, applied, &mut self.traces)?;
+        self.layers.iter_mut().for_each(|layers| layers.expire(now_ms, keep_published_ms));
+        Ok(())
+    }
+
+    /// Chunks of unpublished trace rows, newest first.
+    pub(crate) fn trace_chunks(&mut self) -> Result<impl Iterator<Item = &Chunk>, ArrowError> {
+        self.freeze(TableName::Traces)?;
+        Ok(self.layers[at(TableName::Traces)].newest_first())
+    }
+}
+
+fn plain((batch, extent): (RecordBatch, Extent)) -> Chunk {
+    Chunk { batch, extent, waiting: Vec::new(), whole: false }
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// The reader's snapshot is too old.
+    Stale(LogOffset),
+    /// A mistake in this crate.
+    Broken(ArrowError),
+}
+
+impl From<Stale> for Unread {
+    fn from(stale: Stale) -> Unread {
+        Unread::Stale(stale.0)
+    }
+}
+
+impl From<ArrowError> for Unread {
+    fn from(error: ArrowError) -> Unread {
+        Unread::Broken(error)
+    }
+}
+
+/// Milliseconds of an instant.
+pub(crate) fn millis(now: UnixNanos) -> u64 {
+    now.0 / 1_000_000
+}
