@@ -1,1 +1,50 @@
-fn main() {}
+//! The `daymark` program: one subcommand a role or tool.
+//!
+//! Where it sits: above everything. It is the only crate that knows all components, and it only wires them.
+//!
+//! Invariants:
+//! - a failure ends the process with one message that says what to do, and exit code 1 (2 for wrong usage);
+//! - nothing is printed to standard output but what the user asked for; logs go to standard error.
+
+mod cli;
+mod commands;
+mod roles;
+mod telemetry;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&anyhow::Error::from(error).context("cannot start the runtime")),
+    };
+    match runtime.block_on(run(cli.command)) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Up(args) => roles::up::run(args).await,
+        Command::Agent(args) => roles::agent::run(args).await,
+        Command::Collector(args) => roles::collector::run(args).await,
+        Command::Query(args) => roles::query::run(args).await,
+        Command::Alerts(args) => roles::alerts::run(args).await,
+        Command::Slo(cli::SloCommand::Check { dir }) => commands::check::slo(&dir),
+        Command::Dashboards(cli::DashboardsCommand::Check { dir }) => commands::check::dashboards(&dir),
+        Command::Sql(args) => commands::sql::run(args).await,
+        Command::Log(cli::LogCommand::Inspect { dir }) => commands::log::inspect(&dir),
+        Command::Demo(args) => commands::demo::run(args).await,
+        Command::DemoService(args) => commands::demo::serve(args).await,
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of the program")]
+fn fail(error: &anyhow::Error) -> std::process::ExitCode {
+    eprintln!("daymark: {error:#}");
+    std::process::ExitCode::FAILURE
+}

@@ -1,4 +1,4 @@
-//! What protects every component: the clock seam, retry policy, drain, and the faults that tests switch on.
+//! What protects every component: the clock seam, retry policy, drain, secrets, and the faults that tests switch on.
 //!
 //! Invariants:
 //! - this is the only crate that reads the system clock or a random source;
@@ -8,6 +8,7 @@ pub mod clock;
 pub mod drain;
 pub mod fault;
 pub mod retry;
+pub mod secret;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use drain::Drain;

@@ -12,6 +12,8 @@ use http::HeaderMap;
 #[derive(Clone, Default)]
 pub struct TenantKeys {
     keys: Arc<[(Box<[u8]>, TenantId)]>,
+    /// Whether a request must carry a key.
+    required: bool,
 }
 
 /// A key that cannot be used.
@@ -41,7 +43,18 @@ impl TenantKeys {
             }
             known.push((key.into_bytes().into(), tenant));
         }
-        Ok(TenantKeys { keys: known.into() })
+        Ok(TenantKeys { required: !known.is_empty(), keys: known.into() })
+    }
+
+    /// The same keys and one more, which does not change whether a request must carry a key.
+    ///
+    /// # Errors
+    /// [`InvalidKey`] when the key is unusable or belongs to another tenant.
+    pub fn with(&self, key: String, tenant: TenantId) -> Result<TenantKeys, InvalidKey> {
+        let text = |key: &[u8]| String::from_utf8_lossy(key).into_owned();
+        let known = self.keys.iter().map(|(key, tenant)| (text(key), tenant.clone()));
+        let keys = TenantKeys::new(known.chain([(key, tenant)]))?;
+        Ok(TenantKeys { required: self.required, ..keys })
     }
 
     /// The tenant of a request, from `Authorization: Bearer KEY` or `x-daymark-key: KEY`.
@@ -49,20 +62,21 @@ impl TenantKeys {
     /// # Errors
     /// [`Refusal`] with reason `unknown_key` (401 / UNAUTHENTICATED).
     pub fn tenant(&self, headers: &HeaderMap) -> Result<TenantId, Refusal> {
-        if self.keys.is_empty() {
-            return Ok(TenantId::default());
-        }
         let Some(sent) = sent_key(headers) else {
+            if !self.required {
+                return Ok(TenantId::default());
+            }
             let message = "this listener needs a key: send `Authorization: Bearer KEY` or `x-daymark-key: KEY`";
             return Err(Refusal::reject("unknown_key", message));
         };
-        let mut found = None;
+        // A client that sends a key where none is needed is still the default tenant.
+        let mut found = (!self.required).then(TenantId::default);
         for (key, tenant) in self.keys.iter() {
             if equal_in_constant_time(key, sent) {
-                found = Some(tenant);
+                found = Some(tenant.clone());
             }
         }
-        found.cloned().ok_or_else(|| Refusal::reject("unknown_key", "the key is not known"))
+        found.ok_or_else(|| Refusal::reject("unknown_key", "the key is not known"))
     }
 }
 

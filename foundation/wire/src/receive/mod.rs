@@ -15,6 +15,7 @@ mod answer;
 mod body;
 mod grpc;
 mod http;
+mod key_file;
 mod keys;
 mod memory;
 mod options;
@@ -24,6 +25,7 @@ mod serve;
 use std::sync::Arc;
 
 use daymark_guard::Drain;
+pub use key_file::{KeyFileError, read_key_file};
 pub use keys::{InvalidKey, TenantKeys};
 pub use options::{ReceiveOptions, ServeOptions};
 use receiver::Receiver;

@@ -1,0 +1,220 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Observability that tells the truth: durable acknowledgements, exact metrics, honest answers.
+#[derive(Debug, Parser)]
+#[command(name = "daymark", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run every role in this process, on embedded defaults.
+    Up(UpArgs),
+    /// Run an agent: takes OTLP, derives metrics, sends both to a collector.
+    Agent(AgentArgs),
+    /// Run a collector: makes telemetry durable and publishes it as tables.
+    Collector(CollectorArgs),
+    /// Run the query service and the web UI.
+    Query(QueryArgs),
+    /// Run the SLO evaluator and the notifier.
+    Alerts(AlertsArgs),
+    /// Work on SLO definitions.
+    #[command(subcommand)]
+    Slo(SloCommand),
+    /// Work on dashboards.
+    #[command(subcommand)]
+    Dashboards(DashboardsCommand),
+    /// Run a SQL query against a running Daymark.
+    Sql(SqlArgs),
+    /// Work on an ingest log.
+    #[command(subcommand)]
+    Log(LogCommand),
+    /// Run the demo: a small shop that breaks, pages and recovers.
+    Demo(DemoArgs),
+    /// One service of the demo shop.
+    #[command(hide = true)]
+    DemoService(DemoServiceArgs),
+}
+
+/// Where an agent's own process listens and sends; see `daymark agent --help`.
+#[derive(Debug, Args)]
+pub(crate) struct AgentArgs {
+    #[command(flatten)]
+    pub(crate) agent: daymark_agent::cli::AgentArgs,
+}
+
+/// Options shared by the roles that keep data.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DataArgs {
+    /// Where all data lives.
+    #[arg(long, value_name = "DIR", default_value = "daymark-data")]
+    pub(crate) data_dir: PathBuf,
+    /// File of `TENANT KEY` lines. Without it, everything belongs to tenant `default` and no key is needed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Folder with slos/, dashboards/ and alerting.yaml.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) definitions: Option<PathBuf>,
+    /// Where OTLP/gRPC is taken.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4317")]
+    pub(crate) otlp_grpc: SocketAddr,
+    /// Where OTLP/HTTP is taken.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4318")]
+    pub(crate) otlp_http: SocketAddr,
+    /// Where the web UI and the HTTP API are served.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) http: SocketAddr,
+    #[command(flatten)]
+    pub(crate) tuning: CollectorTuning,
+}
+
+/// Limits of the collector an operator may want to change.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CollectorTuning {
+    /// Days spans, logs and traces are kept, by their own time.
+    #[arg(long, value_name = "DAYS", default_value_t = 7)]
+    pub(crate) retention_days: u64,
+    /// A table is published when its oldest waiting row is this old.
+    #[arg(long, value_name = "MS", default_value_t = 60_000)]
+    pub(crate) seal_interval_ms: u64,
+    /// Send Daymark's own telemetry into itself, as tenant `daymark`.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub(crate) self_telemetry: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CollectorArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Where OTLP/gRPC is taken.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:14317")]
+    pub(crate) otlp_grpc: SocketAddr,
+    /// Where OTLP/HTTP, agents' batches and reads of unpublished rows are served.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:14318")]
+    pub(crate) otlp_http: SocketAddr,
+    #[command(flatten)]
+    pub(crate) tuning: CollectorTuning,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct QueryArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Folder with dashboards/ (and slos/, for threshold lines).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) definitions: Option<PathBuf>,
+    /// The collector, for rows that are not yet published.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:14318")]
+    pub(crate) collector: String,
+    /// The evaluator, whose SLOs and incidents are shown.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:18081")]
+    pub(crate) alerts: String,
+    /// Where the web UI and the HTTP API are served.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) http: SocketAddr,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct AlertsArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Folder with slos/ and alerting.yaml.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) definitions: PathBuf,
+    /// The collector, for rows that are not yet published and the watermark.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:14318")]
+    pub(crate) collector: String,
+    /// Address of the UI, for links in pages.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) external_url: String,
+    /// Where SLOs and incidents are served.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:18081")]
+    pub(crate) http: SocketAddr,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SloCommand {
+    /// Check SLO definitions; exit 1 with file, line and reason when something is wrong.
+    Check {
+        /// Folder with slos/ and alerting.yaml.
+        dir: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DashboardsCommand {
+    /// Check dashboards; exit 1 with file, line and reason when something is wrong.
+    Check {
+        /// Folder with dashboards/ (and slos/, for threshold lines).
+        dir: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Show every segment and frame, and what is damaged.
+    Inspect {
+        /// Folder of the log: DATA_DIR/log.
+        dir: PathBuf,
+    },
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SqlArgs {
+    /// One read-only statement.
+    pub(crate) query: String,
+    /// Address of the query service.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
+    /// How to print the answer.
+    #[arg(long, value_enum, default_value_t = SqlFormat::Table)]
+    pub(crate) format: SqlFormat,
+    /// API key; selects the tenant.
+    #[arg(long, value_name = "KEY", env = "DAYMARK_KEY", hide_env_values = true)]
+    pub(crate) key: Option<String>,
+    /// Longest wait for the answer.
+    #[arg(long, value_name = "MS", default_value_t = 60_000)]
+    pub(crate) timeout_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SqlFormat {
+    Csv,
+    Json,
+    Table,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DemoArgs {
+    #[command(flatten)]
+    pub(crate) up: UpArgs,
+    /// Assert that everything happens as promised, and exit.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DemoServiceArgs {
+    #[arg(long)]
+    pub(crate) name: String,
+    #[arg(long)]
+    pub(crate) listen: SocketAddr,
+    #[arg(long)]
+    pub(crate) otlp_grpc: String,
+    /// `name=http://address`, repeated.
+    #[arg(long)]
+    pub(crate) peer: Vec<String>,
+}

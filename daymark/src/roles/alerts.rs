@@ -1,0 +1,28 @@
+//! `daymark alerts`: the SLO evaluator and the notifier.
+
+use std::sync::Arc;
+
+use daymark_alerts::{Alerts, AlertsOptions};
+use daymark_guard::{Drain, SystemClock};
+
+use crate::cli::AlertsArgs;
+use crate::roles::{process, query};
+use crate::telemetry;
+
+pub(crate) async fn run(args: AlertsArgs) -> anyhow::Result<()> {
+    let telemetry = telemetry::start(None)?;
+    let http = process::bind("SLOs and incidents", args.http).await?;
+    let definitions = query::definitions(Some(&args.definitions))?;
+    let (reader, hot) = query::remote_reader(&args.data.data_dir, &args.collector)?;
+    let drain = Drain::new();
+    let mut options = AlertsOptions::new(&args.data.data_dir, definitions);
+    options.external_url = args.external_url;
+    let alerts = Alerts::start(options, reader, hot, Arc::new(SystemClock), &drain)?;
+    let ready = drain.clone();
+    let router = alerts.router().merge(process::health(move || !ready.has_begun()));
+    process::serve(http, router, &drain);
+    tracing::info!(http = %args.http, "evaluator is ready");
+    let result = process::until_stopped(&drain, std::future::pending()).await;
+    telemetry.shutdown().await;
+    result
+}

@@ -1,0 +1,55 @@
+//! `daymark collector`: OTLP and agents' batches in, durable tables out.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use daymark_collector::{Collector, CollectorHandle, CollectorOptions};
+use daymark_guard::{Drain, SystemClock};
+use daymark_log::LogOptions;
+use daymark_wire::{ReceiveOptions, http_router, serve_grpc};
+
+use crate::cli::{CollectorArgs, CollectorTuning};
+use crate::roles::{keys, process};
+use crate::telemetry;
+
+/// Opens the store and the log below `data_dir`, replays what is not yet published.
+///
+/// # Errors
+/// When the data cannot be opened; nothing was changed then.
+pub(crate) async fn start(data_dir: &Path, tuning: &CollectorTuning, drain: &Drain) -> anyhow::Result<CollectorHandle> {
+    let mut options = CollectorOptions::new(data_dir.to_owned(), LogOptions::new(data_dir.join("log")));
+    options.seal_interval_ms = tuning.seal_interval_ms;
+    let hours = tuning.retention_days * 24;
+    options.retention.spans_hours = hours;
+    options.retention.logs_hours = hours;
+    options.retention.traces_hours = hours;
+    Ok(Collector::start(options, Arc::new(SystemClock), drain.clone()).await?)
+}
+
+/// Resolves when the collector can no longer promise durability; the process must end and replay.
+pub(crate) async fn failure(collector: &CollectorHandle) -> anyhow::Error {
+    let error = collector.failed().await;
+    anyhow::anyhow!("{error}: stopping, so that a restart can recover by replay")
+}
+
+pub(crate) async fn run(args: CollectorArgs) -> anyhow::Result<()> {
+    let telemetry = telemetry::start(None)?;
+    let grpc = process::bind("OTLP/gRPC", args.otlp_grpc).await?;
+    let http = process::bind("OTLP/HTTP", args.otlp_http).await?;
+    let keys = keys::read(args.data.key_file.as_deref())?;
+    let (listening, storing) = (Drain::new(), Drain::new());
+    let collector = start(&args.data.data_dir, &args.tuning, &storing).await?;
+    let receive = ReceiveOptions { keys, ..ReceiveOptions::new(collector.ledger()) };
+    let ready = listening.clone();
+    let router = http_router(Arc::new(collector.clone()), receive.clone())
+        .merge(collector.internal_router())
+        .merge(process::health(move || !ready.has_begun()));
+    process::serve(http, router, &listening);
+    listening.spawn(serve_grpc(grpc, Arc::new(collector.clone()), receive, listening.clone()));
+    tracing::info!(otlp_grpc = %args.otlp_grpc, otlp_http = %args.otlp_http, "collector is ready");
+
+    let result = process::until_stopped(&listening, failure(&collector)).await;
+    process::finish(&storing).await;
+    telemetry.shutdown().await;
+    result
+}

@@ -1,0 +1,12 @@
+//! The roles: what runs until it is told to stop.
+
+pub(crate) mod agent;
+pub(crate) mod alerts;
+pub(crate) mod collector;
+pub(crate) mod keys;
+pub(crate) mod process;
+pub(crate) mod proxy;
+pub(crate) mod query;
+#[cfg(feature = "sql")]
+pub(crate) mod sql;
+pub(crate) mod up;

@@ -1,0 +1,75 @@
+//! What every role's process does the same way: bind, serve, wait for the signal, drain.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use daymark_guard::Drain;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Longest wait for work in hand at the end.
+const DRAIN_LIMIT: Duration = Duration::from_secs(20);
+
+/// Binds early, so that a taken port is the first thing to be told.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub(crate) async fn bind(what: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address} for {what}: choose another address or stop its owner"))
+}
+
+/// `/livez` and `/readyz`.
+pub(crate) fn health<R>(ready: R) -> Router
+where
+    R: Fn() -> bool + Clone + Send + Sync + 'static,
+{
+    Router::new().route("/livez", get(async || "live\n")).route(
+        "/readyz",
+        get(async move || match ready() {
+            true => (StatusCode::OK, "ready\n"),
+            false => (StatusCode::SERVICE_UNAVAILABLE, "not ready: draining or starting\n"),
+        }),
+    )
+}
+
+/// Serves until the drain begins.
+pub(crate) fn serve(listener: TcpListener, router: Router, drain: &Drain) {
+    drain.spawn(daymark_wire::serve_http(listener, router, drain.clone()));
+}
+
+/// Waits for SIGTERM, Ctrl-C, the drain, or a failure; then drains.
+///
+/// # Errors
+/// The failure, or work that did not end in time.
+pub(crate) async fn until_stopped(
+    drain: &Drain,
+    failed: impl Future<Output = anyhow::Error>,
+) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let result = tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        () = drain.begun() => Ok(()),
+        error = failed => Err(error),
+    };
+    drain.begin();
+    if !drain.finished(DRAIN_LIMIT).await {
+        tracing::warn!("some work did not end within {} s; what was acknowledged is durable", DRAIN_LIMIT.as_secs());
+    }
+    result
+}
+
+/// Waits for what must come last: data that was taken is brought to rest.
+pub(crate) async fn finish(drain: &Drain) {
+    drain.begin();
+    if !drain.finished(DRAIN_LIMIT).await {
+        tracing::warn!("the store was not at rest within {} s; a start will replay", DRAIN_LIMIT.as_secs());
+    }
+}

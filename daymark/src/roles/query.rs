@@ -1,0 +1,99 @@
+//! `daymark query`: the HTTP API and the web UI over the tables and a collector's unpublished rows.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use daymark_alerts::Definitions;
+use daymark_guard::{Drain, SystemClock};
+use daymark_query::{QueryOptions, QueryParts, SqlEngine, TenantOf};
+use daymark_store::{HotSource, HttpHotSource, Reader, Store};
+use daymark_wire::TenantKeys;
+
+use crate::cli::QueryArgs;
+use crate::roles::{keys, process, proxy};
+use crate::telemetry;
+
+/// How long a read of unpublished rows may take.
+const HOT_TIMEOUT_MS: u64 = 10_000;
+const ALERTS_PATHS: [&str; 5] = [
+    "/api/v1/slos",
+    "/api/v1/slos/{id}",
+    "/api/v1/incidents",
+    "/api/v1/incidents/{id}",
+    "/api/v1/incidents/{id}/acknowledge",
+];
+
+/// The reader of a role that runs apart from the collector.
+///
+/// # Errors
+/// When the store cannot be opened or the collector's address is wrong.
+pub(crate) fn remote_reader(data_dir: &Path, collector: &str) -> anyhow::Result<(Arc<Reader>, Arc<dyn HotSource>)> {
+    let hot: Arc<dyn HotSource> = Arc::new(HttpHotSource::new(collector, HOT_TIMEOUT_MS)?);
+    let store = Arc::new(Store::open_local(data_dir)?);
+    Ok((Arc::new(Reader::new(store, Some(Arc::clone(&hot)))), hot))
+}
+
+/// Routes of the query service.
+pub(crate) fn router(reader: Arc<Reader>, hot: Arc<dyn HotSource>, keys: TenantKeys) -> Router {
+    let tenant_of: TenantOf = Arc::new(move |headers| keys.tenant(headers));
+    let sql = sql_engine(Arc::clone(&reader));
+    let parts = QueryParts { reader, hot: Some(hot), sql, tenant_of, clock: Arc::new(SystemClock) };
+    daymark_query::router(QueryOptions::default(), parts)
+}
+
+/// Routes of the dashboards in `definitions`; threshold lines come from its SLOs.
+///
+/// # Errors
+/// When a dashboard is wrong.
+pub(crate) fn dashboards_router(dir: Option<&Path>, definitions: &Definitions) -> anyhow::Result<Router> {
+    let Some(dir) = dir else { return Ok(daymark_dashboards::router(Vec::new())) };
+    let lines = definitions.clone();
+    let dashboards = daymark_dashboards::load(dir, &crate::commands::check::slo_ids(definitions))
+        .map_err(|errors| all_of("dashboards", &errors))?;
+    let _ = lines;
+    Ok(daymark_dashboards::router(dashboards))
+}
+
+/// The definitions in `dir`, or none.
+///
+/// # Errors
+/// Every error found, one a line.
+pub(crate) fn definitions(dir: Option<&Path>) -> anyhow::Result<Definitions> {
+    let Some(dir) = dir else { return Ok(Definitions::default()) };
+    Definitions::load(dir).map_err(|errors| all_of("definitions", &errors))
+}
+
+fn all_of(what: &str, errors: &[impl std::fmt::Display]) -> anyhow::Error {
+    let lines: Vec<String> = errors.iter().map(|error| format!("  {error}")).collect();
+    anyhow::anyhow!("the {what} are wrong:\n{}", lines.join("\n"))
+}
+
+#[cfg(feature = "sql")]
+fn sql_engine(reader: Arc<Reader>) -> Option<Arc<dyn SqlEngine>> {
+    Some(Arc::new(crate::roles::sql::Engine::new(reader)))
+}
+
+#[cfg(not(feature = "sql"))]
+fn sql_engine(_reader: Arc<Reader>) -> Option<Arc<dyn SqlEngine>> {
+    None
+}
+
+pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
+    let telemetry = telemetry::start(None)?;
+    let http = process::bind("the UI and the HTTP API", args.http).await?;
+    let keys = keys::read(args.data.key_file.as_deref())?;
+    let (reader, hot) = remote_reader(&args.data.data_dir, &args.collector)?;
+    let definitions = definitions(args.definitions.as_deref())?;
+    let drain = Drain::new();
+    let ready = drain.clone();
+    let router = router(reader, hot, keys)
+        .merge(dashboards_router(args.definitions.as_deref(), &definitions)?)
+        .merge(proxy::router(&args.alerts, &ALERTS_PATHS)?)
+        .merge(process::health(move || !ready.has_begun()));
+    process::serve(http, router, &drain);
+    tracing::info!(http = %args.http, "query service is ready");
+    let result = process::until_stopped(&drain, std::future::pending()).await;
+    telemetry.shutdown().await;
+    result
+}

@@ -1,0 +1,65 @@
+//! `daymark up`: every role in one process, each wired to the next by a function call instead of a socket.
+
+use std::sync::Arc;
+
+use daymark_agent::{Agent, AgentOptions};
+use daymark_alerts::{Alerts, AlertsOptions};
+use daymark_guard::{Drain, SystemClock};
+use daymark_store::{HotSource, Reader};
+use daymark_wire::{Ingest, ReceiveOptions, http_router, serve_grpc};
+
+use crate::cli::UpArgs;
+use crate::roles::{collector, keys, process, query};
+use crate::telemetry::{self, SelfExport};
+
+pub(crate) async fn run(args: UpArgs) -> anyhow::Result<()> {
+    run_until(args, Drain::new()).await
+}
+
+/// Runs all roles until a signal arrives or `drain` begins.
+///
+/// # Errors
+/// When a role cannot start, or the collector can no longer promise durability.
+pub(crate) async fn run_until(args: UpArgs, drain: Drain) -> anyhow::Result<()> {
+    let grpc = process::bind("OTLP/gRPC", args.otlp_grpc).await?;
+    let otlp_http = process::bind("OTLP/HTTP", args.otlp_http).await?;
+    let http = process::bind("the UI and the HTTP API", args.http).await?;
+    let (taken, own_key) = keys::with_own(&keys::read(args.data.key_file.as_deref())?)?;
+    let export = args.tuning.self_telemetry.then(|| SelfExport {
+        endpoint: format!("http://{}", args.otlp_grpc),
+        key: own_key,
+        service: "daymark",
+    });
+    let telemetry = telemetry::start(export)?;
+    let definitions = query::definitions(args.definitions.as_deref())?;
+    let dashboards = query::dashboards_router(args.definitions.as_deref(), &definitions)?;
+
+    let storing = Drain::new();
+    let collector = collector::start(&args.data.data_dir, &args.tuning, &storing).await?;
+    let hot: Arc<dyn HotSource> = Arc::new(collector.clone());
+    let reader = Arc::new(Reader::new(collector.store(), Some(Arc::clone(&hot))));
+    let upstream: Arc<dyn Ingest> = Arc::new(collector.clone());
+    let agent_options = AgentOptions::new(&args.data.data_dir);
+    let agent = Agent::start(agent_options, upstream, Arc::new(SystemClock), drain.clone()).await?;
+    let mut alerts_options = AlertsOptions::new(&args.data.data_dir, definitions);
+    alerts_options.external_url = format!("http://{}", args.http);
+    let alerts =
+        Alerts::start(alerts_options, Arc::clone(&reader), Arc::clone(&hot), Arc::new(SystemClock), &drain)?;
+    telemetry.watch_ledger(agent.ledger());
+    telemetry.watch_ledger(collector.ledger());
+
+    let receive = ReceiveOptions { keys: taken.clone(), ..ReceiveOptions::new(agent.ledger()) };
+    let ready = drain.clone();
+    let health = process::health(move || !ready.has_begun());
+    let intake = http_router(Arc::new(agent.clone()), receive.clone()).merge(health.clone());
+    process::serve(otlp_http, intake, &drain);
+    drain.spawn(serve_grpc(grpc, Arc::new(agent.clone()), receive, drain.clone()));
+    let service = query::router(reader, hot, taken).merge(dashboards).merge(alerts.router()).merge(health);
+    process::serve(http, service, &drain);
+    tracing::info!("daymark is up: UI and API http://{}, OTLP gRPC {}, HTTP {}", args.http, args.otlp_grpc, args.otlp_http);
+
+    let result = process::until_stopped(&drain, collector::failure(&collector)).await;
+    telemetry.shutdown().await;
+    process::finish(&storing).await;
+    result
+}

@@ -1,0 +1,87 @@
+//! One process of ours, killed when the test ends.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The repository.
+pub fn workspace_root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// A program built beside this test: `daymark`, `daymark-agent`, `otlpload`.
+pub fn binary(name: &str) -> PathBuf {
+    let deps = std::env::current_exe().unwrap();
+    let path = deps.parent().unwrap().parent().unwrap().join(name);
+    assert!(path.exists(), "{} is not built: run `make test`, which builds it first", path.display());
+    path
+}
+
+/// A local address nobody listens on. Somebody may take it before we do; a test then fails loudly at start.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// A running process. Its output goes to a file, shown when it fails to start.
+pub struct Program {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Program {
+    /// Starts `command` with its output in `log` (appended).
+    pub fn start(name: &str, mut command: Command, log: PathBuf) -> Program {
+        let output = File::options().create(true).append(true).open(&log).unwrap();
+        let errors = output.try_clone().unwrap();
+        command.stdin(Stdio::null()).stdout(output).stderr(errors);
+        let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
+        Program { name: name.to_owned(), child, log }
+    }
+
+    /// Process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it still runs.
+    pub fn is_alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// What it has printed.
+    pub fn output(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// SIGKILL: no chance to flush anything.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, then waits for the end; the exit must be clean.
+    pub fn stop(mut self) {
+        let asked = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();
+        assert!(asked.success());
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                assert!(status.success(), "{} ended with {status}:\n{}", self.name, self.output());
+                return;
+            }
+            assert!(started.elapsed() < Duration::from_secs(40), "{} did not stop:\n{}", self.name, self.output());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Gone already after `kill` or `stop`.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
