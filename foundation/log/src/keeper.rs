@@ -27,6 +27,8 @@ pub(crate) struct Keeper {
     shared: Arc<Shared>,
     /// Number for the name of the next spare.
     next_name: u64,
+    /// Whether a spare would leave less than `min_free_bytes`.
+    lacks_room: bool,
 }
 
 impl Keeper {
@@ -36,7 +38,7 @@ impl Keeper {
     /// [`LogError::Io`].
     pub(crate) fn new(shared: Arc<Shared>) -> Result<Keeper, LogError> {
         let dir = shared.options.dir.clone();
-        let mut keeper = Keeper { shared, next_name: 1 };
+        let mut keeper = Keeper { shared, next_name: 1, lacks_room: false };
         let names = keeper.shared.fs.list(&dir).map_err(LogError::io("list", &dir))?;
         for name in names.iter().filter(|name| name.ends_with(SPARE_SUFFIX) || name.ends_with(TEMPORARY_SUFFIX)) {
             let number = name.split('.').next().and_then(|digits| digits.parse::<u64>().ok()).unwrap_or(0);
@@ -73,7 +75,7 @@ impl Keeper {
             if state.is_writer_done {
                 break;
             }
-            let has_work = self.wants_spare(&state) && !state.is_disk_full && state.failed.is_none();
+            let has_work = self.wants_spare(&state) && !self.lacks_room && state.failed.is_none();
             if !has_work && !has_released(&state) {
                 let wait = Duration::from_millis(CHECK_INTERVAL_MS);
                 drop(self.shared.wait_for(&self.shared.keeping, state, wait));
@@ -89,7 +91,9 @@ impl Keeper {
             return Ok(());
         }
         self.look_at_free_space();
-        self.remove_released()?;
+        if self.remove_released()? {
+            self.look_at_free_space();
+        }
         self.prepare_spare()
     }
 
@@ -97,14 +101,15 @@ impl Keeper {
         !state.is_closing_idle() && state.spare.as_ref().is_none_or(|spare| spare.bytes < state.spare_bytes)
     }
 
-    /// Sets whether new data is refused.
-    fn look_at_free_space(&self) {
+    /// Sets whether a spare may be made and whether new data is refused: below the limit, or with no place to write to.
+    fn look_at_free_space(&mut self) {
         let options = &self.shared.options;
         // A disk that does not say is taken as having room: writing will tell.
         let free = self.shared.fs.free_bytes(&options.dir).unwrap_or(u64::MAX);
         let mut state = self.shared.lock();
         let wanted = if self.wants_spare(&state) { state.spare_bytes } else { 0 };
-        let is_full = free < options.min_free_bytes.saturating_add(wanted);
+        self.lacks_room = free < options.min_free_bytes.saturating_add(wanted);
+        let is_full = free < options.min_free_bytes || (self.lacks_room && state.active_bytes.is_none());
         if is_full != state.is_disk_full {
             state.is_disk_full = is_full;
             drop(state);
@@ -119,7 +124,7 @@ impl Keeper {
 
     fn prepare_spare(&mut self) -> Result<(), LogError> {
         let state = self.shared.lock();
-        if !self.wants_spare(&state) || state.is_disk_full {
+        if !self.wants_spare(&state) || self.lacks_room {
             return Ok(());
         }
         let bytes = state.spare_bytes;
@@ -133,8 +138,11 @@ impl Keeper {
             Ok(file) => self.offer(&temporary, &dir.join(format!("{name}{SPARE_SUFFIX}")), file, bytes),
             Err(error) if error.is_disk_full() => {
                 self.shared.fs.remove(&temporary).map_err(LogError::io("remove", &temporary))?;
-                self.shared.lock().is_disk_full = true;
-                tracing::warn!(%error, "disk full: new data refused");
+                self.lacks_room = true;
+                tracing::warn!(%error, "disk full");
+                let mut state = self.shared.lock();
+                state.is_disk_full |= state.active_bytes.is_none();
+                drop(state);
                 self.shared.work.notify_all();
                 Ok(())
             }
@@ -177,7 +185,8 @@ impl Keeper {
         Ok(())
     }
 
-    fn remove_released(&mut self) -> Result<(), LogError> {
+    /// Whether it made room.
+    fn remove_released(&mut self) -> Result<bool, LogError> {
         let mut removed = false;
         loop {
             let mut state = self.shared.lock();
@@ -185,11 +194,9 @@ impl Keeper {
                 break;
             }
             let Some(segment) = state.sealed.pop_front() else { break };
-            let is_useful = self.wants_spare(&state)
-                && segment.bytes == self.shared.options.segment_bytes
-                && segment.bytes >= state.spare_bytes
-                && state.spare.is_none();
-            let recycle = is_useful && !state.is_disk_full;
+            let is_right_size = segment.bytes == self.shared.options.segment_bytes;
+            let is_useful = self.wants_spare(&state) && state.spare.is_none() && segment.bytes >= state.spare_bytes;
+            let recycle = is_right_size && is_useful && !state.is_disk_full;
             drop(state);
             if recycle {
                 self.recycle(&segment)?;
@@ -202,7 +209,7 @@ impl Keeper {
             let dir = &self.shared.options.dir;
             self.shared.fs.sync_dir(dir).map_err(LogError::io("sync", dir))?;
         }
-        Ok(())
+        Ok(removed)
     }
 
     /// Old content needs no zeroing: another salt makes it noise.
