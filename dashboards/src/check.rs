@@ -1,0 +1,153 @@
+//! `daymark dashboards check`: everything that is wrong with a directory of dashboards, for people and for CI.
+
+use std::fmt;
+use std::path::Path;
+
+use crate::error::DashboardError;
+use crate::load::load;
+
+/// What a check found. Prints one line a finding.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Mistakes: the check fails.
+    pub errors: Vec<DashboardError>,
+    /// What was read: one line a dashboard.
+    pub summary: Vec<String>,
+}
+
+impl Report {
+    /// Whether the dashboards can be used: exit code 0.
+    pub fn is_ok(&self) -> bool {
+        self.errors.is_empty()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.errors.iter().try_for_each(|error| writeln!(f, "{error}"))?;
+        self.summary.iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+/// Checks a definitions directory. `slos` are the ids of its SLOs. One without dashboards is a mistake here: a check
+/// that reads nothing proves nothing.
+pub fn check(dir: &Path, slos: &[String]) -> Report {
+    match load(dir, slos) {
+        Ok(loaded) if loaded.is_empty() => {
+            let message = "no dashboard found: expected dashboards/*.yaml with kind: Dashboard".to_owned();
+            Report { errors: vec![DashboardError { file: dir.to_owned(), line: 1, message }], summary: Vec::new() }
+        }
+        Ok(loaded) => {
+            let line = |l: &crate::LoadedDashboard| {
+                format!("{}: {} ({} panels)", l.dashboard.id, l.dashboard.title, l.dashboard.panels.len())
+            };
+            Report { errors: Vec::new(), summary: loaded.iter().map(line).collect() }
+        }
+        Err(errors) => Report { errors, summary: Vec::new() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "\
+apiVersion: daymark/v1
+kind: Dashboard
+id: shop
+title: Shop
+purpose: Is the shop selling?
+audience: on-call
+owner: team-shop
+runbook: https://example.com/shop
+time_range: 1h
+step: 10s
+panels:
+  - id: errors
+    title: Failed requests
+    unit: ratio
+    description: Zero is good.
+    queries:
+      - metric: traces.span.metrics.duration
+        service: checkout
+        fn: error_ratio
+    thresholds:
+      - slo: checkout-availability
+        line: page-fast
+";
+
+    fn check_text(text: &str) -> Report {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("dashboards")).unwrap();
+        std::fs::write(dir.path().join("dashboards/shop.yaml"), text).unwrap();
+        check(dir.path(), &["checkout-availability".to_owned()])
+    }
+
+    #[test]
+    fn a_good_dashboard_passes() {
+        let report = check_text(GOOD);
+        assert!(report.is_ok(), "{report}");
+        assert_eq!(report.to_string(), "shop: Shop (1 panels)\n");
+    }
+
+    #[test]
+    fn mistakes_name_the_line_and_the_reason() {
+        let check = |from: &str, to: &str, expected: &str| {
+            assert!(GOOD.contains(from), "{from}");
+            let report = check_text(&GOOD.replace(from, to));
+            let found: Vec<String> = report.errors.iter().map(|e| format!("{}: {}", e.line, e.message)).collect();
+            assert!(found.iter().any(|line| line.contains(expected)), "{from:?} -> {to:?}: {found:?}");
+        };
+        check("daymark/v1", "daymark/v2", "1: /apiVersion");
+        check("id: shop", "id: Shop!", "3: /id");
+        check("purpose: Is the shop selling?\n", "", "the dashboard lacks the field \"purpose\"");
+        check("audience: on-call", "audience: x", "6: /audience");
+        check("owner: team-shop", "owner: team-shop\ncolour: red", "8: the dashboard has no field colour");
+        check("runbook: https://example.com/shop", "runbook: wiki", "8: /runbook");
+        check("time_range: 1h", "time_range: 90d", "9: time_range \"90d\" must be 5m to 30d");
+        check("step: 10s", "step: 15s", "10: step \"15s\" must be a multiple of 10s");
+        check("time_range: 1h", "time_range: 1d", "8640 points a line, at most 2000");
+        check("unit: ratio", "unit: furlong", "14: /panels/0/unit");
+        check("unit: ratio", "unit: ns", "19: the panel's unit is \"ns\", this function answers in \"ratio\"");
+        check("fn: error_ratio", "fn: p50ish", "19: /panels/0/queries/0/fn");
+        check("fn: error_ratio", "fn: p99", "19: the panel's unit is \"ratio\", this function answers in \"ns\"");
+        check("slo: checkout-availability", "slo: nothing", "21: no SLO has the id \"nothing\"");
+        check("line: page-fast", "line: latency", "21: line \"latency\" needs a unit of time");
+        check("        line: page-fast\n", "        line: page-fast\n        value: 3\n", "21: a threshold is either");
+        check("panels:\n", "panels:\n  - [\n", ": ");
+        let panel = &GOOD[GOOD.find("  - id: errors").unwrap()..];
+        check(panel, &format!("{panel}{panel}"), "23: panel id \"errors\" is used twice");
+    }
+
+    #[test]
+    fn two_files_cannot_share_an_id() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("dashboards")).unwrap();
+        for name in ["a.yaml", "b.yaml"] {
+            std::fs::write(dir.path().join("dashboards").join(name), GOOD).unwrap();
+        }
+        let report = check(dir.path(), &["checkout-availability".to_owned()]).to_string();
+        assert!(report.contains("b.yaml:3: id \"shop\" is already used in"), "{report}");
+        assert!(!check(&dir.path().join("nowhere"), &[]).is_ok());
+    }
+
+    #[test]
+    fn the_published_schema_is_the_one_that_is_checked() {
+        let published = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/schemas/dashboard.schema.json");
+        let generated = format!("{:#}\n", crate::json_schema());
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(published, &generated).unwrap();
+        }
+        let kept = std::fs::read_to_string(published).unwrap_or_default();
+        assert_eq!(kept, generated, "run the test again with UPDATE_SCHEMA=1 and commit {published}");
+        assert!(jsonschema::meta::is_valid(&crate::json_schema()));
+    }
+
+    #[test]
+    fn the_demo_dashboards_pass() {
+        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/definitions");
+        let slos = ["checkout-availability", "frontend-latency"].map(str::to_owned);
+        let report = check(Path::new(dir), &slos);
+        assert!(report.is_ok(), "{report}");
+    }
+}
