@@ -12,8 +12,8 @@
 //! neither samples nor redacts yet.
 
 mod agent;
-mod closed;
 pub mod cli;
+mod closed;
 mod derive;
 mod error;
 mod health;

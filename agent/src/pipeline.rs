@@ -155,8 +155,5 @@ fn answer(walked: &Walked, collector: IngestAnswer) -> IngestAnswer {
     let ours = (walked.rejected > 0).then(|| {
         format!("{} of {} items rejected: {}", walked.rejected, walked.items, walked.reason.unwrap_or(INVALID_ITEM))
     });
-    IngestAnswer {
-        rejected_items: collector.rejected_items.max(walked.rejected),
-        message: collector.message.or(ours),
-    }
+    IngestAnswer { rejected_items: collector.rejected_items.max(walked.rejected), message: collector.message.or(ours) }
 }

@@ -91,7 +91,8 @@ impl DeriverPool {
         }
         // Widely scattered durations take room for the empty buckets in between.
         if encode::size_bound(&series) > self.max_bytes {
-            let message = format!("metrics derived from this request exceed {} bytes: send smaller batches", self.max_bytes);
+            let message =
+                format!("metrics derived from this request exceed {} bytes: send smaller batches", self.max_bytes);
             return Err(Unsound { items, refusal: Refusal::reject("derived_too_large", message) });
         }
         let metrics = (!series.is_empty()).then(|| encode::metrics_request(metric, &mut series));

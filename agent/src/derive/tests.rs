@@ -1,1 +1,294 @@
-//! Later.
+//! What is derived, against spans and events counted one by one; the bytes, against prost.
+
+use std::collections::BTreeMap;
+
+use daymark_sketch::{Exponential, Sketch};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::metrics::v1::{ExponentialHistogramDataPoint, metric};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
+use proptest::prelude::*;
+use prost::Message;
+
+use super::*;
+
+/// (service, name, kind, status, window start).
+type Key = (String, String, String, String, u64);
+
+#[derive(Clone, Debug)]
+struct Work {
+    service: usize,
+    name: usize,
+    kind: i32,
+    status: i32,
+    start: u64,
+    end: u64,
+    valid: bool,
+}
+
+const SERVICES: [&str; 3] = ["checkout", "payment", ""];
+const NAMES: [&str; 3] = ["GET /", "POST /pay", ""];
+const KINDS: [&str; 6] = ["unspecified", "internal", "server", "client", "producer", "consumer"];
+const STATUSES: [&str; 3] = ["unset", "ok", "error"];
+const NOON: u64 = 1_700_000_000_000_000_000;
+
+fn any_work() -> impl Strategy<Value = Work> {
+    // Ends on, just before and just after the edges of windows, and anywhere.
+    let end = prop_oneof![
+        (0_u64..4, -2_i64..=2).prop_map(|(window, off)| (NOON + window * WINDOW_NS).saturating_add_signed(off)),
+        NOON..NOON + 4 * WINDOW_NS,
+    ];
+    let duration = (any::<u64>(), 24_u32..64).prop_map(|(value, shift)| value >> shift);
+    (0..3_usize, 0..3_usize, 0..6_i32, 0..3_i32, end, duration, prop::bool::weighted(0.9)).prop_map(
+        |(service, name, kind, status, end, duration, valid)| Work {
+            service,
+            name,
+            kind,
+            status,
+            start: end.saturating_sub(duration).max(1),
+            end,
+            valid,
+        },
+    )
+}
+
+fn attribute(key: &str, value: any_value::Value) -> KeyValue {
+    KeyValue { key: key.into(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
+}
+
+fn text(key: &str, value: &str) -> KeyValue {
+    attribute(key, any_value::Value::StringValue(value.into()))
+}
+
+fn resource(service: &str) -> Option<Resource> {
+    Some(Resource { attributes: vec![text("service.name", service), text("host.name", "h")], ..Resource::default() })
+}
+
+fn traces(works: &[Work]) -> Vec<u8> {
+    let span = |(at, work): (usize, &Work)| Span {
+        trace_id: if work.valid { vec![at as u8 + 1; 16] } else { vec![1; 15] },
+        span_id: vec![at as u8 + 1; 8],
+        name: NAMES[work.name].into(),
+        kind: work.kind,
+        start_time_unix_nano: work.start,
+        end_time_unix_nano: work.end,
+        status: Some(Status { code: work.status, message: String::new() }),
+        ..Span::default()
+    };
+    let resource_spans = works.iter().enumerate().map(|(at, work)| ResourceSpans {
+        resource: resource(SERVICES[work.service]),
+        scope_spans: vec![ScopeSpans { spans: vec![span((at, work))], ..ScopeSpans::default() }],
+        ..ResourceSpans::default()
+    });
+    ExportTraceServiceRequest { resource_spans: resource_spans.collect() }.encode_to_vec()
+}
+
+fn derive(signal: Signal, payload: &[u8], options: &AgentOptions) -> Result<Derived, Unsound> {
+    DeriverPool::new(options).derive(signal, payload, UnixNanos(NOON))
+}
+
+fn string<'a>(attributes: &'a [KeyValue], key: &str) -> &'a str {
+    let found = attributes.iter().find(|it| it.key == key).and_then(|it| it.value.as_ref()?.value.as_ref());
+    match found {
+        Some(any_value::Value::StringValue(value)) => value,
+        other => panic!("{key}: {other:?}"),
+    }
+}
+
+fn sketch_of(point: &ExponentialHistogramDataPoint) -> Sketch {
+    let positive = point.positive.clone().unwrap_or_default();
+    let exponential = Exponential {
+        scale: point.scale,
+        zero_count: point.zero_count,
+        offset: positive.offset,
+        counts: positive.bucket_counts,
+    };
+    let exact = |value: Option<f64>| value.map(|value| value as u64);
+    let sum = point.sum.unwrap() as u64;
+    Sketch::from_exponential(&exponential, point.count, sum, exact(point.min), exact(point.max)).unwrap()
+}
+
+/// Decodes with prost and checks the envelope.
+fn points(metrics: &[u8], metric: &str) -> Vec<(String, ExponentialHistogramDataPoint)> {
+    let request = ExportMetricsServiceRequest::decode(metrics).unwrap();
+    let mut points = Vec::new();
+    for of_service in request.resource_metrics {
+        let attributes = of_service.resource.unwrap().attributes;
+        assert_eq!(attributes.len(), 1);
+        let service = string(&attributes, "service.name").to_owned();
+        let [scope] = &of_service.scope_metrics[..] else { panic!("one scope") };
+        let [found] = &scope.metrics[..] else { panic!("one metric") };
+        assert_eq!((found.name.as_str(), found.unit.as_str()), (metric, "ns"));
+        assert_eq!(string(&found.metadata, "hdr.unit"), "ns");
+        let metadata: Vec<_> = found.metadata.iter().map(|it| it.key.as_str()).collect();
+        assert_eq!(metadata, ["hdr.sigfig", "hdr.unit", "hdr.lowest"]);
+        let Some(metric::Data::ExponentialHistogram(histogram)) = &found.data else { panic!("not exponential") };
+        assert_eq!(histogram.aggregation_temporality, 1);
+        points.extend(histogram.data_points.iter().cloned().map(|point| (service.clone(), point)));
+    }
+    points
+}
+
+fn counted(works: &[Work]) -> BTreeMap<Key, Sketch> {
+    let mut counted = BTreeMap::<Key, Sketch>::new();
+    for work in works.iter().filter(|work| work.valid) {
+        let service = if SERVICES[work.service].is_empty() { "unknown_service" } else { SERVICES[work.service] };
+        let key = (
+            service.to_owned(),
+            NAMES[work.name].to_owned(),
+            KINDS[work.kind as usize].to_owned(),
+            STATUSES[work.status as usize].to_owned(),
+            work.end - work.end % WINDOW_NS,
+        );
+        counted.entry(key).or_default().record(work.end - work.start);
+    }
+    counted
+}
+
+fn derived(metrics: Option<&[u8]>) -> BTreeMap<Key, Sketch> {
+    let points = metrics.map_or(vec![], |metrics| points(metrics, SPAN_DURATION));
+    let total = points.len();
+    let series: BTreeMap<Key, Sketch> = points
+        .into_iter()
+        .map(|(service, point)| {
+            assert_eq!(point.time_unix_nano, point.start_time_unix_nano + WINDOW_NS);
+            let of = |key| string(&point.attributes, key).to_owned();
+            let key = (service, of("span.name"), of("span.kind"), of("status.code"), point.start_time_unix_nano);
+            (key, sketch_of(&point))
+        })
+        .collect();
+    assert_eq!(series.len(), total, "a series occurs once");
+    series
+}
+
+proptest! {
+    #[test]
+    fn derived_counts_equal_the_spans(works in prop::collection::vec(any_work(), 0..120)) {
+        let result = derive(Signal::Traces, &traces(&works), &AgentOptions::new("")).unwrap();
+        prop_assert_eq!(result.walked.items, works.len() as u64);
+        prop_assert_eq!(result.walked.rejected, works.iter().filter(|work| !work.valid).count() as u64);
+        prop_assert_eq!(derived(result.metrics.as_deref()), counted(&works));
+    }
+
+    #[test]
+    fn a_reused_map_derives_the_same_bytes(
+        before in prop::collection::vec(any_work(), 0..40), works in prop::collection::vec(any_work(), 1..40),
+    ) {
+        let pool = DeriverPool::new(&AgentOptions::new(""));
+        let fresh = derive(Signal::Traces, &traces(&works), &AgentOptions::new("")).unwrap();
+        pool.derive(Signal::Traces, &traces(&before), UnixNanos(NOON)).unwrap();
+        let reused = pool.derive(Signal::Traces, &traces(&works), UnixNanos(NOON)).unwrap();
+        prop_assert_eq!(reused.metrics, fresh.metrics);
+    }
+
+    #[test]
+    fn beyond_the_cap_nothing_is_lost_from_the_counts(
+        works in prop::collection::vec(any_work(), 0..120), max_series in 0_usize..20,
+    ) {
+        let options = AgentOptions { max_series_per_batch: max_series, ..AgentOptions::new("") };
+        let result = derive(Signal::Traces, &traces(&works), &options).unwrap();
+        let points = result.metrics.map_or(vec![], |metrics| points(&metrics, SPAN_DURATION));
+        let errors = |points: &[(String, ExponentialHistogramDataPoint)]| -> u64 {
+            let errors = points.iter().filter(|(_, point)| string(&point.attributes, "status.code") == "error");
+            errors.map(|(_, point)| point.count).sum()
+        };
+        let valid: Vec<&Work> = works.iter().filter(|work| work.valid).collect();
+        prop_assert_eq!(points.iter().map(|(_, point)| point.count).sum::<u64>(), valid.len() as u64);
+        prop_assert_eq!(errors(&points), valid.iter().filter(|work| work.status == 2).count() as u64);
+        let overflowed = |(service, point): &&(String, ExponentialHistogramDataPoint)| {
+            let flagged = point.attributes.iter().any(|it| it.key == "otel.metric.overflow");
+            assert_eq!(flagged, service == "otel.metric.overflow");
+            flagged
+        };
+        prop_assert!(points.len() - points.iter().filter(overflowed).count() <= max_series);
+    }
+
+    #[test]
+    fn the_announced_size_is_not_exceeded(works in prop::collection::vec(any_work(), 1..120)) {
+        let mut series = SeriesMap::new(1_000);
+        walk_traces(&traces(&works), &mut SpanDurations::new(&mut series)).unwrap();
+        let bound = encode::size_bound(&series);
+        let bytes = if series.is_empty() { vec![] } else { encode::metrics_request(SPAN_DURATION, &mut series) };
+        prop_assert!(bytes.len() <= bound, "{} > {bound}", bytes.len());
+    }
+}
+
+fn work(name: usize, status: i32, duration_ns: u64) -> Work {
+    Work { service: 0, name, kind: 2, status, start: NOON, end: NOON + duration_ns, valid: true }
+}
+
+#[test]
+fn errors_and_the_slowest_of_a_service_have_an_exemplar() {
+    let works = [work(0, 1, 50), work(1, 1, 900), work(0, 2, 30), work(0, 2, 40), work(0, 1, 60)];
+    let result = derive(Signal::Traces, &traces(&works), &AgentOptions::new("")).unwrap();
+    for (_, point) in points(&result.metrics.unwrap(), SPAN_DURATION) {
+        let shown: Vec<u8> = point.exemplars.iter().map(|exemplar| exemplar.trace_id[0]).collect();
+        match (string(&point.attributes, "span.name"), string(&point.attributes, "status.code")) {
+            ("POST /pay", "ok") => assert_eq!(shown, [2]),
+            ("GET /", "error") => assert_eq!(shown, [4]),
+            ("GET /", "ok") => assert!(shown.is_empty()),
+            other => panic!("{other:?}"),
+        }
+        assert!(point.exemplars.iter().all(|exemplar| exemplar.span_id.len() == 8 && exemplar.time_unix_nano > NOON));
+    }
+}
+
+#[test]
+fn a_span_that_ends_before_it_starts_counts_with_duration_zero() {
+    let backwards = Work { start: NOON + 5, end: NOON, ..work(0, 0, 0) };
+    let result = derive(Signal::Traces, &traces(&[backwards]), &AgentOptions::new("")).unwrap();
+    let series = derived(result.metrics.as_deref());
+    assert_eq!(series.values().map(Sketch::max).collect::<Vec<_>>(), [Some(0)]);
+}
+
+#[test]
+fn requests_beyond_a_limit_are_refused_by_name() {
+    // In one window, from a nanosecond to half a century: many empty buckets in between.
+    let since = |start: u64| move |at: i32| Work { start, end: NOON, ..work(0, at % 3, 0) };
+    let works: Vec<Work> = (0..40).map(since(NOON - 1)).chain((0..40).map(since(1))).collect();
+    let check = |options: AgentOptions, reason| {
+        let unsound = derive(Signal::Traces, &traces(&works), &options).err().unwrap();
+        assert_eq!((unsound.refusal.reason, unsound.items), (reason, 80));
+    };
+    check(AgentOptions { max_items_per_request: 79, ..AgentOptions::new("") }, "too_many_items");
+    check(AgentOptions { max_derived_bytes: 10_000, ..AgentOptions::new("") }, "derived_too_large");
+    let garbage = derive(Signal::Traces, b"\x0a\xff", &AgentOptions::new("")).err().unwrap();
+    assert_eq!((garbage.refusal.reason, garbage.items), ("malformed", 1));
+}
+
+#[test]
+fn events_with_a_duration_are_counted() {
+    let log = |name: &str, time, attributes| LogRecord {
+        event_name: name.into(),
+        time_unix_nano: time,
+        attributes,
+        ..LogRecord::default()
+    };
+    let duration = |ms: f64| attribute("duration_ms", any_value::Value::DoubleValue(ms));
+    let logs = vec![
+        log("job", NOON, vec![duration(1.5), text("status.code", "ok")]),
+        log("job", NOON + 1, vec![duration(2.5), text("status.code", "ok")]),
+        log("job", NOON, vec![duration(4.0), text("status.code", "error")]),
+        log("job", 0, vec![duration(8.0)]),
+        log("job", NOON, vec![]),
+    ];
+    let scope_logs = vec![ScopeLogs { log_records: logs, ..ScopeLogs::default() }];
+    let resource_logs = vec![ResourceLogs { resource: resource("batch"), scope_logs, ..ResourceLogs::default() }];
+    let payload = ExportLogsServiceRequest { resource_logs }.encode_to_vec();
+    let result = derive(Signal::Logs, &payload, &AgentOptions::new("")).unwrap();
+    assert_eq!((result.walked.items, result.walked.rejected), (5, 0));
+    let mut seen: Vec<_> = points(&result.metrics.unwrap(), EVENT_DURATION)
+        .iter()
+        .map(|(service, point)| {
+            assert_eq!((service.as_str(), string(&point.attributes, "event.name")), ("batch", "job"));
+            (string(&point.attributes, "status.code").to_owned(), point.count, point.sum.unwrap())
+        })
+        .collect();
+    seen.sort_by(|a, b| a.0.cmp(&b.0));
+    let expected = [("error", 1, 4e6), ("ok", 2, 4e6), ("unset", 1, 8e6)];
+    assert_eq!(seen, expected.map(|(status, count, sum)| (status.to_owned(), count, sum)));
+}

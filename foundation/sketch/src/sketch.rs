@@ -49,8 +49,7 @@ impl Default for Sketch {
 
 impl PartialEq for Sketch {
     fn eq(&self, other: &Sketch) -> bool {
-        (self.count(), self.sum(), self.min(), self.max())
-            == (other.count(), other.sum(), other.min(), other.max())
+        (self.count(), self.sum(), self.min(), self.max()) == (other.count(), other.sum(), other.min(), other.max())
             && self.indices().eq(other.indices())
     }
 }

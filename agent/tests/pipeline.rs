@@ -1,0 +1,419 @@
+//! The agent between a client and a collector that fails: what each is told, and what the ledger says.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use daymark_agent::{Agent, AgentHandle, AgentOptions};
+use daymark_guard::{BackoffOptions, Clock, Drain, ManualClock};
+use daymark_model::{ErrorClass, LedgerRow, Refusal, Signal, TenantId, UnixNanos};
+use daymark_wire::{BatchView, Heartbeat, Ingest, IngestAnswer, IngestRequest, Payload, check, content_hash};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use proptest::prelude::*;
+use prost::Message;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+const NOON: u64 = 1_700_000_000_000_000_000;
+
+/// What the collector does with one attempt.
+#[derive(Clone, Debug)]
+enum Reaction {
+    Store,
+    /// Stores, and the answer is lost on the way.
+    StoreAndFail,
+    RejectItems(u64),
+    Fail(Refusal),
+    Hang,
+}
+
+/// A collector by script; stores when the script has ended.
+#[derive(Default)]
+struct Collector {
+    script: Mutex<VecDeque<Reaction>>,
+    attempts: Mutex<Vec<IngestRequest>>,
+    stored: Mutex<Vec<IngestRequest>>,
+    beats: Mutex<Vec<Heartbeat>>,
+    gate: Option<Arc<Notify>>,
+    deaf: AtomicBool,
+}
+
+#[async_trait]
+impl Ingest for Collector {
+    async fn ingest(&self, request: IngestRequest) -> Result<IngestAnswer, Refusal> {
+        self.attempts.lock().unwrap().push(request.clone());
+        if let Some(gate) = &self.gate {
+            gate.notified().await;
+        }
+        let reaction = self.script.lock().unwrap().pop_front().unwrap_or(Reaction::Store);
+        let store = || {
+            let mut stored = self.stored.lock().unwrap();
+            if stored.iter().all(|before| before.stamp != request.stamp) {
+                stored.push(request.clone());
+            }
+        };
+        match reaction {
+            Reaction::Store => store(),
+            Reaction::StoreAndFail => {
+                store();
+                return Err(Refusal::unavailable("connection", "the connection broke", 1));
+            }
+            Reaction::RejectItems(items) => {
+                store();
+                return Ok(IngestAnswer { rejected_items: items, message: Some("too old".into()) });
+            }
+            Reaction::Fail(refusal) => return Err(refusal),
+            Reaction::Hang => std::future::pending().await,
+        }
+        Ok(IngestAnswer::default())
+    }
+
+    async fn heartbeat(&self, beat: Heartbeat) -> Result<(), Refusal> {
+        self.beats.lock().unwrap().push(beat);
+        match self.deaf.load(SeqCst) {
+            true => Err(Refusal::unavailable("connection", "nobody there", 1)),
+            false => Ok(()),
+        }
+    }
+}
+
+struct Fixture {
+    agent: AgentHandle,
+    collector: Arc<Collector>,
+    clock: Arc<ManualClock>,
+    drain: Drain,
+    _dir: tempfile::TempDir,
+}
+
+fn quick(options: &mut AgentOptions) {
+    options.attempt_timeout_ms = 60;
+    options.deliver_timeout_ms = 400;
+    options.backoff = BackoffOptions { first_ms: 1, cap_ms: 4 };
+    options.heartbeat_interval_ms = 10;
+}
+
+async fn start(collector: Collector, change: impl FnOnce(&mut AgentOptions)) -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = AgentOptions::new(dir.path());
+    quick(&mut options);
+    change(&mut options);
+    let (collector, drain) = (Arc::new(collector), Drain::new());
+    let clock = Arc::new(ManualClock::at(UnixNanos(NOON)));
+    let upstream: Arc<dyn Ingest> = Arc::clone(&collector) as _;
+    let agent = Agent::start(options, upstream, Arc::clone(&clock) as Arc<dyn Clock>, drain.clone()).await.unwrap();
+    Fixture { agent, collector, clock, drain, _dir: dir }
+}
+
+fn scripted(script: impl IntoIterator<Item = Reaction>) -> Collector {
+    Collector { script: Mutex::new(script.into_iter().collect()), ..Collector::default() }
+}
+
+fn spans(valid: usize, invalid: usize) -> IngestRequest {
+    let span = |at: usize| Span {
+        trace_id: if at < valid { vec![1; 16] } else { vec![] },
+        span_id: (at as u64 + 1).to_be_bytes().to_vec(),
+        name: "GET /".into(),
+        start_time_unix_nano: NOON - 5_000,
+        end_time_unix_nano: NOON,
+        ..Span::default()
+    };
+    let scope_spans = vec![ScopeSpans { spans: (0..valid + invalid).map(span).collect(), ..ScopeSpans::default() }];
+    let resource_spans = vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }];
+    request(ExportTraceServiceRequest { resource_spans }.encode_to_vec())
+}
+
+fn request(payload: Vec<u8>) -> IngestRequest {
+    IngestRequest {
+        tenant: TenantId::default(),
+        content_hash: content_hash(Signal::Traces, &payload),
+        payload: Payload::Signal(Signal::Traces, payload.into()),
+        stamp: None,
+        closed_until: None,
+    }
+}
+
+fn traces_row(agent: &AgentHandle) -> LedgerRow {
+    let row = agent.ledger().snapshot().rows.swap_remove(0);
+    assert_eq!(row.unexplained(), 0, "{row:?}");
+    row
+}
+
+fn unavailable() -> Refusal {
+    Refusal::unavailable("busy", "later", 1)
+}
+
+async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..400 {
+        if holds() {
+            return;
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    panic!("never: {what}");
+}
+
+#[tokio::test]
+async fn a_batch_carries_spans_and_what_was_derived_from_them() {
+    let it = start(Collector::default(), |_| ()).await;
+    let sent = spans(3, 0);
+    it.agent.ingest(sent.clone()).await.unwrap();
+    let stored = it.collector.stored.lock().unwrap();
+    let [batch] = &stored[..] else { panic!("one batch") };
+    let stamp = batch.stamp.unwrap();
+    assert_eq!((stamp.agent, stamp.epoch, stamp.sequence), (it.agent.id(), 1, 1));
+    assert_eq!(batch.content_hash, sent.content_hash);
+    assert_eq!(batch.closed_until, Some(UnixNanos(NOON)));
+    let Payload::Batch(bytes) = &batch.payload else { panic!("not a batch") };
+    let view = BatchView::parse(bytes).unwrap();
+    assert_eq!(view.traces, Some(&sent.payload.bytes()[..]));
+    let derived = check(Signal::Metrics, view.metrics.unwrap(), &Default::default()).unwrap();
+    assert_eq!((derived.items, derived.rejected), (1, 0));
+}
+
+#[tokio::test]
+async fn every_attempt_of_a_batch_has_the_same_stamp_and_bytes() {
+    let script = [Reaction::Fail(unavailable()), Reaction::Hang, Reaction::StoreAndFail, Reaction::Store];
+    let it = start(scripted(script), |_| ()).await;
+    it.agent.ingest(spans(2, 0)).await.unwrap();
+    it.agent.ingest(spans(2, 0)).await.unwrap();
+    let attempts = it.collector.attempts.lock().unwrap();
+    assert_eq!(attempts.len(), 5);
+    for attempt in &attempts[..4] {
+        assert_eq!(attempt.stamp, attempts[0].stamp);
+        assert_eq!(attempt.payload.bytes(), attempts[0].payload.bytes());
+    }
+    assert_ne!(attempts[4].stamp, attempts[0].stamp, "another batch has another stamp");
+    assert_eq!(it.collector.stored.lock().unwrap().len(), 2);
+    assert_eq!(traces_row(&it.agent).stored, 4);
+}
+
+#[tokio::test]
+async fn a_client_is_answered_only_after_the_collector() {
+    let gate = Arc::new(Notify::new());
+    let collector = Collector { gate: Some(Arc::clone(&gate)), ..Collector::default() };
+    let it = start(collector, |options| options.attempt_timeout_ms = 5_000).await;
+    let agent = it.agent.clone();
+    let mut answer = tokio::spawn(async move { agent.ingest(spans(3, 0)).await });
+    eventually("the batch is sent", || !it.collector.attempts.lock().unwrap().is_empty()).await;
+    assert!(timeout(Duration::from_millis(50), &mut answer).await.is_err(), "answered before the ack");
+    let row = traces_row(&it.agent);
+    assert_eq!((row.received, row.stored, row.in_flight), (3, 0, 3));
+    assert_eq!(it.agent.waiting().0, 3);
+    gate.notify_one();
+    answer.await.unwrap().unwrap();
+    let row = traces_row(&it.agent);
+    assert_eq!((row.stored, row.in_flight), (3, 0));
+    assert_eq!(it.agent.waiting(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_leaves_its_items_with_an_outcome() {
+    let gate = Arc::new(Notify::new());
+    let it = start(Collector { gate: Some(Arc::clone(&gate)), ..Collector::default() }, |_| ()).await;
+    assert!(timeout(Duration::from_millis(20), it.agent.ingest(spans(3, 0))).await.is_err());
+    assert_eq!(traces_row(&it.agent).in_flight, 3);
+    gate.notify_one();
+    eventually("the batch is settled", || traces_row(&it.agent).in_flight == 0).await;
+    assert_eq!(traces_row(&it.agent).stored, 3);
+}
+
+#[tokio::test]
+async fn a_full_queue_turns_clients_away_with_a_time_to_come_back() {
+    let gate = Arc::new(Notify::new());
+    let it = start(Collector { gate: Some(Arc::clone(&gate)), ..Collector::default() }, |options| {
+        options.queue_items = 5;
+        options.retry_after_ms = 700;
+        options.attempt_timeout_ms = 5_000;
+        options.deliver_timeout_ms = 5_000;
+    })
+    .await;
+    let agent = it.agent.clone();
+    let first = tokio::spawn(async move { agent.ingest(spans(3, 0)).await });
+    eventually("the first batch waits", || it.agent.waiting().0 == 3).await;
+    let refusal = it.agent.ingest(spans(3, 0)).await.unwrap_err();
+    assert_eq!((refusal.class, refusal.reason), (ErrorClass::Retry, "queue_full"));
+    assert_eq!(refusal.retry_after_ms, Some(700));
+    let never = it.agent.ingest(spans(6, 0)).await.unwrap_err();
+    assert_eq!((never.class, never.reason), (ErrorClass::Reject, "too_large"));
+    gate.notify_one();
+    first.await.unwrap().unwrap();
+    let row = traces_row(&it.agent);
+    assert_eq!((row.received, row.stored, row.shed["queue_full"], row.rejected["too_large"]), (12, 3, 3, 6));
+}
+
+#[tokio::test]
+async fn a_collector_that_stays_away_becomes_a_refusal_in_time() {
+    for reaction in [Reaction::Hang, Reaction::Fail(unavailable())] {
+        let it = start(scripted(vec![reaction; 1_000]), |_| ()).await;
+        let refusal = timeout(Duration::from_secs(2), it.agent.ingest(spans(2, 0))).await.unwrap().unwrap_err();
+        assert_eq!((refusal.class, refusal.reason), (ErrorClass::Retry, "timeout"));
+        assert!(refusal.retry_after_ms >= Some(1_000));
+        assert!(it.collector.attempts.lock().unwrap().len() > 2);
+        assert_eq!(traces_row(&it.agent).shed["timeout"], 2);
+    }
+}
+
+#[tokio::test]
+async fn a_wait_asked_beyond_the_deadline_is_passed_on_at_once() {
+    let it = start(scripted([Reaction::Fail(Refusal::unavailable("busy", "later", 60_000))]), |_| ()).await;
+    let refusal = it.agent.ingest(spans(1, 0)).await.unwrap_err();
+    assert_eq!(refusal.retry_after_ms, Some(60_000));
+    assert_eq!(it.collector.attempts.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_collector_refuses_for_good_goes_back_to_the_client() {
+    let refused = Refusal::reject("unknown_tenant", "no such tenant");
+    let it = start(scripted([Reaction::Fail(refused)]), |_| ()).await;
+    let refusal = it.agent.ingest(spans(2, 0)).await.unwrap_err();
+    assert_eq!((refusal.class, refusal.reason), (ErrorClass::Reject, "unknown_tenant"));
+    assert_eq!(it.collector.attempts.lock().unwrap().len(), 1);
+    assert_eq!(traces_row(&it.agent).rejected["unknown_tenant"], 2);
+}
+
+#[tokio::test]
+async fn invalid_spans_are_rejected_alone() {
+    // The collector meets the same invalid spans and counts them in its answer, here with one more.
+    let it = start(scripted([Reaction::RejectItems(3)]), |_| ()).await;
+    let answer = it.agent.ingest(spans(5, 2)).await.unwrap();
+    assert_eq!((answer.rejected_items, answer.message.as_deref()), (3, Some("too old")));
+    let row = traces_row(&it.agent);
+    assert_eq!((row.stored, row.rejected["invalid_item"], row.rejected["collector"]), (4, 2, 1));
+
+    let answer = it.agent.ingest(spans(0, 2)).await.unwrap();
+    assert_eq!(answer.rejected_items, 2);
+    assert!(answer.message.unwrap().contains("2 of 2 items rejected"));
+    assert_eq!(it.collector.attempts.lock().unwrap().len(), 1, "nothing valid, nothing sent");
+}
+
+#[tokio::test]
+async fn malformed_requests_and_foreign_batches_are_refused() {
+    let it = start(Collector::default(), |_| ()).await;
+    let refusal = it.agent.ingest(request(b"\x0a\xff\xff".to_vec())).await.unwrap_err();
+    assert_eq!((refusal.class, refusal.reason), (ErrorClass::Reject, "malformed"));
+    assert_eq!(traces_row(&it.agent).rejected["malformed"], 1);
+    let batch = IngestRequest { payload: Payload::Batch(Bytes::new()), ..spans(1, 0) };
+    assert_eq!(it.agent.ingest(batch).await.unwrap_err().reason, "not_a_collector");
+}
+
+#[tokio::test]
+async fn large_requests_take_the_same_path() {
+    let it = start(Collector::default(), |options| options.decode_inline_bytes = 16).await;
+    it.agent.ingest(spans(1_000, 0)).await.unwrap();
+    assert_eq!(it.agent.ingest(request(vec![0xff; 100])).await.unwrap_err().reason, "malformed");
+    let row = traces_row(&it.agent);
+    assert_eq!((row.received, row.stored), (1_001, 1_000));
+}
+
+#[tokio::test]
+async fn heartbeats_close_time_up_to_the_oldest_request_in_flight() {
+    let gate = Arc::new(Notify::new());
+    let it = start(Collector { gate: Some(Arc::clone(&gate)), ..Collector::default() }, |options| {
+        options.attempt_timeout_ms = 5_000;
+        options.deliver_timeout_ms = 5_000;
+    })
+    .await;
+    let newest = |it: &Fixture| it.collector.beats.lock().unwrap().last().cloned();
+    eventually("the first beat", || newest(&it).is_some_and(|beat| beat.closed_until == UnixNanos(NOON))).await;
+    let agent = it.agent.clone();
+    let first = tokio::spawn(async move { agent.ingest(spans(1, 0)).await });
+    eventually("in flight", || it.agent.waiting().0 == 1).await;
+    it.clock.set(UnixNanos(NOON + 7));
+    let beats = it.collector.beats.lock().unwrap().len();
+    eventually("two more beats", || it.collector.beats.lock().unwrap().len() > beats + 2).await;
+    assert_eq!(newest(&it).unwrap().closed_until, UnixNanos(NOON), "a request that arrived then is in flight");
+    gate.notify_one();
+    first.await.unwrap().unwrap();
+    eventually("closed", || newest(&it).unwrap().closed_until == UnixNanos(NOON + 7)).await;
+    let beat = newest(&it).unwrap();
+    assert_eq!((beat.agent, beat.epoch), (it.agent.id(), it.agent.epoch()));
+    assert_eq!(beat.ledger.component, "agent");
+}
+
+#[tokio::test]
+async fn ready_means_that_the_collector_answers() {
+    let it = start(Collector { deaf: AtomicBool::new(true), ..Collector::default() }, |_| ()).await;
+    sleep(Duration::from_millis(30)).await;
+    assert!(!it.agent.is_ready());
+    it.collector.deaf.store(false, SeqCst);
+    eventually("ready", || it.agent.is_ready()).await;
+    it.drain.begin();
+    assert!(!it.agent.is_ready());
+}
+
+#[tokio::test]
+async fn a_draining_agent_finishes_what_it_has_and_takes_nothing_new() {
+    let gate = Arc::new(Notify::new());
+    let it = start(Collector { gate: Some(Arc::clone(&gate)), ..Collector::default() }, |_| ()).await;
+    let agent = it.agent.clone();
+    let first = tokio::spawn(async move { agent.ingest(spans(2, 0)).await });
+    eventually("in flight", || it.agent.waiting().0 == 2).await;
+    it.drain.begin();
+    let refusal = it.agent.ingest(spans(1, 0)).await.unwrap_err();
+    assert_eq!((refusal.class, refusal.reason), (ErrorClass::Retry, "draining"));
+    gate.notify_one();
+    first.await.unwrap().unwrap();
+    assert!(it.drain.finished(Duration::from_secs(2)).await);
+    assert_eq!(traces_row(&it.agent).stored, 2);
+}
+
+fn any_reaction() -> impl Strategy<Value = Reaction> {
+    prop_oneof![
+        4 => Just(Reaction::Store),
+        2 => Just(Reaction::StoreAndFail),
+        1 => Just(Reaction::RejectItems(2)),
+        2 => Just(Reaction::Fail(unavailable())),
+        1 => Just(Reaction::Fail(Refusal::reject("nope", "no"))),
+        1 => Just(Reaction::Hang),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever the collector does and however many clients hang up, every item is explained, every success is stored,
+    /// and no two batches share a stamp.
+    #[test]
+    fn the_ledger_explains_every_item(
+        script in prop::collection::vec(any_reaction(), 0..30),
+        clients in prop::collection::vec((0_usize..6, 0_usize..3, prop::bool::weighted(0.2)), 1..20),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let it = start(scripted(script), |options| {
+                options.queue_items = 12;
+                options.attempt_timeout_ms = 20;
+                options.deliver_timeout_ms = 80;
+            })
+            .await;
+            let sent: u64 = clients.iter().map(|(valid, invalid, _)| (valid + invalid) as u64).sum();
+            let tasks: Vec<_> = clients
+                .into_iter()
+                .map(|(valid, invalid, hangs_up)| {
+                    let agent = it.agent.clone();
+                    tokio::spawn(async move {
+                        let patience = Duration::from_millis(if hangs_up { 5 } else { 10_000 });
+                        let answer = timeout(patience, agent.ingest(spans(valid, invalid))).await;
+                        u64::from(matches!(answer, Ok(Ok(_))) && valid > 0)
+                    })
+                })
+                .collect();
+            let mut acknowledged = 0;
+            for task in tasks {
+                acknowledged += task.await.unwrap();
+            }
+            it.drain.begin();
+            assert!(it.drain.finished(Duration::from_secs(5)).await);
+            let row = traces_row(&it.agent);
+            assert_eq!((row.received, row.in_flight, it.agent.waiting()), (sent, 0, (0, 0)));
+            assert!(!row.rejected.contains_key("abandoned"), "{row:?}");
+            let stored = it.collector.stored.lock().unwrap();
+            assert!(stored.len() as u64 >= acknowledged);
+            assert!(stored.iter().all(|batch| batch.closed_until.is_some()));
+        });
+    }
+}
