@@ -9,7 +9,13 @@ import * as seed from './seed.mjs';
 
 const PORT = Number(process.env.PORT ?? 8099);
 const DIST = fileURLToPath(new URL('../dist', import.meta.url));
-const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.json': 'application/json' };
+const TYPES = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.json': 'application/json',
+};
 export const BIG = 'b16000000000000000000000000000ff';
 let big = null;
 
@@ -29,58 +35,115 @@ function traces(q) {
     const { spans, state } = seed.makeTrace(one.id, one.at, one.durationMs, one.failed);
     return seed.summary(one.id, spans, state);
   });
-  const kept = list.filter((one) => one.duration_ns / 1e6 >= min && (q.get('errors') !== 'true' || one.error_count > 0) && (!q.get('service') || one.services.includes(q.get('service'))));
+  const kept = list.filter(
+    (one) =>
+      one.duration_ns / 1e6 >= min &&
+      (q.get('errors') !== 'true' || one.error_count > 0) &&
+      (!q.get('service') || one.services.includes(q.get('service'))),
+  );
   return { traces: kept.slice(0, Number(q.get('limit') ?? 20)), receipt: seed.receipt() };
 }
 
 function trace(id) {
   if (id === BIG) {
     big ??= seed.bigTrace(100_000);
-    return { trace: seed.summary(BIG, big, 'missing_parents'), spans: big, logs: [], receipt: seed.receipt({ rows_scanned: 100_000, elapsed_ms: 312 }) };
+    return {
+      trace: seed.summary(BIG, big, 'missing_parents'),
+      spans: big,
+      logs: [],
+      receipt: seed.receipt({ rows_scanned: 100_000, elapsed_ms: 312 }),
+    };
   }
   const known = ALL.find((one) => one.id === id) ?? ALL.find((one) => one.failed);
   if (id.startsWith('00')) return null;
   const { spans, state } = seed.makeTrace(known.id, known.at, known.durationMs, known.failed);
-  const lines = seed.logs(known.at, known.at + known.durationMs, known.failed ? 0 : Infinity, 14, [{ id }]).map((one, index) => ({ ...one, trace_id: id, span_id: spans[index % spans.length].span_id }));
-  return { trace: seed.summary(id, spans, state), spans, logs: lines, receipt: seed.receipt({ segments_read: 1, rows_scanned: 91 }) };
+  const lines = seed
+    .logs(known.at, known.at + known.durationMs, known.failed ? 0 : Infinity, 14, [{ id }])
+    .map((one, index) => ({ ...one, trace_id: id, span_id: spans[index % spans.length].span_id }));
+  return {
+    trace: seed.summary(id, spans, state),
+    spans,
+    logs: lines,
+    receipt: seed.receipt({ segments_read: 1, rows_scanned: 91 }),
+  };
 }
 
 function logs(q) {
   const [start, end] = bounds(q);
   const limit = Number(q.get('limit') ?? 100);
-  if (q.get('query') === '(') throw Object.assign(new Error('query: unclosed parenthesis at column 1'), { field: 'query' });
+  if (q.get('query') === '(')
+    throw Object.assign(new Error('query: unclosed parenthesis at column 1'), { field: 'query' });
   const all = seed.logs(start, end, faultMs(), Math.min(limit, 20_000), ALL);
-  const kept = all.filter((one) => (!q.get('service') || one.service_name === q.get('service')) && (!q.get('severity') || one.severity === q.get('severity')) && (!q.get('query') || JSON.stringify(one).toLowerCase().includes(q.get('query').toLowerCase().replace(/^\w+:/, ''))));
+  const kept = all.filter(
+    (one) =>
+      (!q.get('service') || one.service_name === q.get('service')) &&
+      (!q.get('severity') || one.severity === q.get('severity')) &&
+      (!q.get('query') ||
+        JSON.stringify(one).toLowerCase().includes(q.get('query').toLowerCase().replace(/^\w+:/, ''))),
+  );
   const step = (end - start) / 60;
   const volume = Array.from({ length: 60 }, (_, index) => {
     const at = start + index * step;
     const hurt = at > faultMs();
-    return { time_unix_ms: Math.round(at), count: Math.round(220 + 60 * Math.sin(index / 6) + (hurt ? 90 : 0)), errors: hurt ? Math.round(70 + 20 * Math.sin(index)) : index % 17 === 0 ? 3 : 0 };
+    return {
+      time_unix_ms: Math.round(at),
+      count: Math.round(220 + 60 * Math.sin(index / 6) + (hurt ? 90 : 0)),
+      errors: hurt ? Math.round(70 + 20 * Math.sin(index)) : index % 17 === 0 ? 3 : 0,
+    };
   });
   const partial = q.get('service') === 'shipping';
-  return { logs: kept, matched: volume.reduce((sum, one) => sum + one.count, 0), volume, receipt: seed.receipt(partial ? { complete: false, missing: ['collector http://10.0.0.3:14317 could not be reached within 2 s: rows not yet published are missing', 'tables/default/logs/01JD8….parquet: checksum of the index is wrong at offset 4096, scanned instead'] } : { rows_scanned: 118_204, segments_read: 9 }) };
+  return {
+    logs: kept,
+    matched: volume.reduce((sum, one) => sum + one.count, 0),
+    volume,
+    receipt: seed.receipt(
+      partial
+        ? {
+            complete: false,
+            missing: [
+              'collector http://10.0.0.3:14317 could not be reached within 2 s: rows not yet published are missing',
+              'tables/default/logs/01JD8….parquet: checksum of the index is wrong at offset 4096, scanned instead',
+            ],
+          }
+        : { rows_scanned: 118_204, segments_read: 9 },
+    ),
+  };
 }
 
 function answer(path, q) {
   const [, kind, ...rest] = path.split('/');
   const id = decodeURIComponent(rest.join('/'));
   switch (kind) {
-    case 'services': return seed.servicesAnswer();
-    case 'traces': return id ? trace(id) : traces(q);
-    case 'logs': return logs(q);
-    case 'metrics': return id === 'range' ? slo.metricRange(q, bounds(q), ALL) : slo.metrics();
-    case 'slos': return id ? slo.sloDetail(id, ALL) : slo.slos();
-    case 'incidents': return id ? slo.incident(id.replace('/acknowledge', ''), ALL) : slo.incidents(q.get('state'), ALL);
-    case 'dashboards': return id ? slo.dashboard(id) : slo.dashboards();
-    case 'ledger': return slo.ledger();
-    default: return null;
+    case 'services':
+      return seed.servicesAnswer();
+    case 'traces':
+      return id ? trace(id) : traces(q);
+    case 'logs':
+      return logs(q);
+    case 'metrics':
+      return id === 'range' ? slo.metricRange(q, bounds(q), ALL) : slo.metrics();
+    case 'slos':
+      return id ? slo.sloDetail(id, ALL) : slo.slos();
+    case 'incidents':
+      return id ? slo.incident(id.replace('/acknowledge', ''), ALL) : slo.incidents(q.get('state'), ALL);
+    case 'dashboards':
+      return id ? slo.dashboard(id) : slo.dashboards();
+    case 'ledger':
+      return slo.ledger();
+    default:
+      return null;
   }
 }
 
 function file(response, pathname) {
   const wanted = join(DIST, normalize(pathname));
-  const path = wanted.startsWith(DIST) && existsSync(wanted) && statSync(wanted).isFile() ? wanted : join(DIST, 'index.html');
-  response.writeHead(200, { 'content-type': TYPES[extname(path)] ?? 'application/octet-stream', 'content-security-policy': "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'" });
+  const path =
+    wanted.startsWith(DIST) && existsSync(wanted) && statSync(wanted).isFile() ? wanted : join(DIST, 'index.html');
+  response.writeHead(200, {
+    'content-type': TYPES[extname(path)] ?? 'application/octet-stream',
+    'content-security-policy':
+      "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  });
   createReadStream(path).pipe(response);
 }
 

@@ -12,11 +12,26 @@ export function random(seed) {
   };
 }
 
-export const hex = (next, bytes) => Array.from({ length: bytes }, () => Math.floor(next() * 256).toString(16).padStart(2, '0')).join('');
+export const hex = (next, bytes) =>
+  Array.from({ length: bytes }, () =>
+    Math.floor(next() * 256)
+      .toString(16)
+      .padStart(2, '0'),
+  ).join('');
 const pick = (next, list) => list[Math.floor(next() * list.length)];
-const lognormal = (next, median, sigma) => median * Math.exp(sigma * Math.sqrt(-2 * Math.log(next() + 1e-9)) * Math.cos(6.283 * next()));
+const lognormal = (next, median, sigma) =>
+  median * Math.exp(sigma * Math.sqrt(-2 * Math.log(next() + 1e-9)) * Math.cos(6.283 * next()));
 
-export const receipt = (extra = {}) => ({ complete: true, missing: [], segments_total: 12, segments_read: 4, rows_scanned: 34_120, hot_rows: 812, elapsed_ms: 7.6, ...extra });
+export const receipt = (extra = {}) => ({
+  complete: true,
+  missing: [],
+  segments_total: 12,
+  segments_read: 4,
+  rows_scanned: 34_120,
+  hot_rows: 812,
+  elapsed_ms: 7.6,
+  ...extra,
+});
 
 const OPERATIONS = {
   storefront: ['GET /', 'GET /product/{id}', 'POST /cart', 'POST /checkout'],
@@ -26,18 +41,59 @@ const OPERATIONS = {
   shipping: ['POST /quotes', 'carrier lookup'],
   catalog: ['GET /items', 'SELECT items'],
 };
-export const servicesAnswer = () => ({ services: SERVICES.map((name) => ({ name, operations: OPERATIONS[name] })), receipt: receipt() });
+export const servicesAnswer = () => ({
+  services: SERVICES.map((name) => ({ name, operations: OPERATIONS[name] })),
+  receipt: receipt(),
+});
 
-const EDGES = { storefront: ['catalog', 'checkout', 'inventory'], checkout: ['inventory', 'payment', 'shipping'], payment: [], inventory: [], shipping: [], catalog: [] };
+const EDGES = {
+  storefront: ['catalog', 'checkout', 'inventory'],
+  checkout: ['inventory', 'payment', 'shipping'],
+  payment: [],
+  inventory: [],
+  shipping: [],
+  catalog: [],
+};
 
 function span(next, parent, service, name, kind, startNs, durationNs, failed) {
   return {
-    span_id: hex(next, 8), parent_span_id: parent, service_name: service, name, kind,
-    start_time_unix_nano: String(startNs), duration_ns: Math.round(durationNs), status: failed ? 'error' : 'unset',
-    status_message: failed ? 'card gateway: 503 Service Unavailable' : null, scope_name: `${service}-server`,
-    attributes: { 'http.request.method': name.split(' ')[0], 'url.path': '/orders/83121', 'http.response.status_code': failed ? 503 : 200, 'customer.tier': pick(next, ['free', 'pro']), 'cart.items': 3, sampled: true },
-    resource_attributes: { 'service.name': service, 'service.version': '2.14.0', 'host.name': `shop-${Math.ceil(next() * 3)}`, 'deployment.environment.name': 'demo' },
-    events: failed ? [{ name: 'exception', time_unix_nano: String(startNs + BigInt(Math.round(durationNs * 0.9))), attributes: { 'exception.type': 'GatewayUnavailable', 'exception.message': 'upstream answered 503 after 3 attempts', 'exception.stacktrace': 'at charge (payment/src/gateway.rs:88)\nat handle (payment/src/main.rs:41)' } }] : [],
+    span_id: hex(next, 8),
+    parent_span_id: parent,
+    service_name: service,
+    name,
+    kind,
+    start_time_unix_nano: String(startNs),
+    duration_ns: Math.round(durationNs),
+    status: failed ? 'error' : 'unset',
+    status_message: failed ? 'card gateway: 503 Service Unavailable' : null,
+    scope_name: `${service}-server`,
+    attributes: {
+      'http.request.method': name.split(' ')[0],
+      'url.path': '/orders/83121',
+      'http.response.status_code': failed ? 503 : 200,
+      'customer.tier': pick(next, ['free', 'pro']),
+      'cart.items': 3,
+      sampled: true,
+    },
+    resource_attributes: {
+      'service.name': service,
+      'service.version': '2.14.0',
+      'host.name': `shop-${Math.ceil(next() * 3)}`,
+      'deployment.environment.name': 'demo',
+    },
+    events: failed
+      ? [
+          {
+            name: 'exception',
+            time_unix_nano: String(startNs + BigInt(Math.round(durationNs * 0.9))),
+            attributes: {
+              'exception.type': 'GatewayUnavailable',
+              'exception.message': 'upstream answered 503 after 3 attempts',
+              'exception.stacktrace': 'at charge (payment/src/gateway.rs:88)\nat handle (payment/src/main.rs:41)',
+            },
+          },
+        ]
+      : [],
     links: [],
   };
 }
@@ -50,8 +106,19 @@ function children(next, spans, parent, depth) {
     const own = service === parent.service_name;
     const room = (parent.duration_ns * 0.9 - at) * (service === 'payment' ? 0.8 : 0.35);
     if (room < 20_000) break;
-    const failed = parent.status === 'error' && (service === 'payment' || service === 'checkout' || (own && parent.service_name === 'payment'));
-    const child = span(next, parent.span_id, service, own ? OPERATIONS[service].at(-1) : pick(next, OPERATIONS[service].slice(0, 1)), own ? 'internal' : 'server', start + BigInt(Math.round(at)), room, failed);
+    const failed =
+      parent.status === 'error' &&
+      (service === 'payment' || service === 'checkout' || (own && parent.service_name === 'payment'));
+    const child = span(
+      next,
+      parent.span_id,
+      service,
+      own ? OPERATIONS[service].at(-1) : pick(next, OPERATIONS[service].slice(0, 1)),
+      own ? 'internal' : 'server',
+      start + BigInt(Math.round(at)),
+      room,
+      failed,
+    );
     spans.push(child);
     if (!own || depth < 1) children(next, spans, child, depth + 1);
     at += room * 1.04;
@@ -61,24 +128,45 @@ function children(next, spans, parent, depth) {
 export function makeTrace(id, startMs, durationMs, failed) {
   const next = random(parseInt(id.slice(0, 8), 16));
   const spans = [];
-  const root = span(next, null, 'storefront', failed || durationMs > 400 ? 'POST /checkout' : pick(next, OPERATIONS.storefront), 'server', BigInt(Math.round(startMs)) * 1_000_000n + 123_457n, durationMs * 1e6, failed);
+  const root = span(
+    next,
+    null,
+    'storefront',
+    failed || durationMs > 400 ? 'POST /checkout' : pick(next, OPERATIONS.storefront),
+    'server',
+    BigInt(Math.round(startMs)) * 1_000_000n + 123_457n,
+    durationMs * 1e6,
+    failed,
+  );
   spans.push(root);
   children(next, spans, root, 0);
   const orphan = id.startsWith('0f');
   if (orphan) spans.splice(0, 1);
-  if (spans[2]) spans[2].links = [{ trace_id: hex(next, 16), span_id: hex(next, 8), attributes: { 'link.kind': 'retry of' } }];
+  if (spans[2])
+    spans[2].links = [{ trace_id: hex(next, 16), span_id: hex(next, 8), attributes: { 'link.kind': 'retry of' } }];
   return { spans, state: orphan ? 'missing_root' : 'complete' };
 }
 
 export function summary(id, spans, state) {
   const root = spans.find((one) => one.parent_span_id === null);
-  const first = spans.reduce((min, one) => (BigInt(one.start_time_unix_nano) < min ? BigInt(one.start_time_unix_nano) : min), BigInt(spans[0].start_time_unix_nano));
+  const first = spans.reduce(
+    (min, one) => (BigInt(one.start_time_unix_nano) < min ? BigInt(one.start_time_unix_nano) : min),
+    BigInt(spans[0].start_time_unix_nano),
+  );
   return {
-    trace_id: id, root_service: root?.service_name ?? null, root_name: root?.name ?? null,
-    start_time: new Date(Number(first / 1_000_000n)).toISOString(), start_time_unix_nano: String(first),
-    duration_ns: Math.max(...spans.slice(0, 500).map((one) => Number(BigInt(one.start_time_unix_nano) - first) + one.duration_ns)),
-    span_count: spans.length, error_count: spans.filter((one) => one.status === 'error').length,
-    services: [...new Set(spans.map((one) => one.service_name))], state, version: 1,
+    trace_id: id,
+    root_service: root?.service_name ?? null,
+    root_name: root?.name ?? null,
+    start_time: new Date(Number(first / 1_000_000n)).toISOString(),
+    start_time_unix_nano: String(first),
+    duration_ns: Math.max(
+      ...spans.slice(0, 500).map((one) => Number(BigInt(one.start_time_unix_nano) - first) + one.duration_ns),
+    ),
+    span_count: spans.length,
+    error_count: spans.filter((one) => one.status === 'error').length,
+    services: [...new Set(spans.map((one) => one.service_name))],
+    state,
+    version: 1,
   };
 }
 
@@ -88,7 +176,12 @@ export function traceList(startMs, endMs, faultMs) {
     const at = startMs + ((endMs - startMs) * (index + next())) / 140;
     const hurt = at > faultMs && next() < 0.5;
     const id = (index % 41 === 5 ? '0f' : 'a' + Math.floor(next() * 9)) + hex(next, 15);
-    return { id, at, durationMs: hurt ? lognormal(next, 1900, 0.4) : lognormal(next, 85, 0.7), failed: hurt && next() < 0.8 };
+    return {
+      id,
+      at,
+      durationMs: hurt ? lognormal(next, 1900, 0.4) : lognormal(next, 85, 0.7),
+      failed: hurt && next() < 0.8,
+    };
   }).reverse();
 }
 
@@ -99,10 +192,26 @@ export function bigTrace(n) {
   const total = 42e9;
   const spans = [span(next, null, 'storefront', 'nightly reindex', 'server', start, total, false)];
   for (let index = 1; index < n; index += 1) {
-    const up = spans[index < 40 ? 0 : next() < 0.7 ? Math.floor(next() * Math.min(index, 2000)) : Math.max(0, index - 1 - Math.floor(next() * 8))];
+    const up =
+      spans[
+        index < 40
+          ? 0
+          : next() < 0.7
+            ? Math.floor(next() * Math.min(index, 2000))
+            : Math.max(0, index - 1 - Math.floor(next() * 8))
+      ];
     const room = up.duration_ns;
     const from = room * next() * 0.7;
-    const one = span(next, index % 9973 === 0 ? 'dead00000000beef' : up.span_id, pick(next, SERVICES), pick(next, ['SELECT items', 'UPDATE stock', 'render batch', 'GET /stock/{sku}']), 'internal', BigInt(up.start_time_unix_nano) + BigInt(Math.round(from)), Math.max(1000, (room - from) * (0.2 + 0.75 * next())), next() < 0.002);
+    const one = span(
+      next,
+      index % 9973 === 0 ? 'dead00000000beef' : up.span_id,
+      pick(next, SERVICES),
+      pick(next, ['SELECT items', 'UPDATE stock', 'render batch', 'GET /stock/{sku}']),
+      'internal',
+      BigInt(up.start_time_unix_nano) + BigInt(Math.round(from)),
+      Math.max(1000, (room - from) * (0.2 + 0.75 * next())),
+      next() < 0.002,
+    );
     one.attributes = { 'db.rows': index };
     spans.push(one);
   }
@@ -110,9 +219,14 @@ export function bigTrace(n) {
 }
 
 const BODIES = [
-  ['INFO', 'order accepted id=83121 items=3 total=59.90 EUR'], ['INFO', 'stock reserved sku=DM-1180 quantity=2'], ['DEBUG', 'cache hit key=item:441 age_ms=1204'],
-  ['INFO', 'GET /product/441 200 in 23 ms'], ['WARN', 'card gateway slow: 1840 ms, budget 800 ms'], ['ERROR', 'charge failed after 3 attempts: card gateway answered 503 Service Unavailable'],
-  ['INFO', 'quote computed carrier=post weight_g=840'], ['WARN', '<img src=x onerror=alert(1)> is what a hostile client sent as its name'],
+  ['INFO', 'order accepted id=83121 items=3 total=59.90 EUR'],
+  ['INFO', 'stock reserved sku=DM-1180 quantity=2'],
+  ['DEBUG', 'cache hit key=item:441 age_ms=1204'],
+  ['INFO', 'GET /product/441 200 in 23 ms'],
+  ['WARN', 'card gateway slow: 1840 ms, budget 800 ms'],
+  ['ERROR', 'charge failed after 3 attempts: card gateway answered 503 Service Unavailable'],
+  ['INFO', 'quote computed carrier=post weight_g=840'],
+  ['WARN', '<img src=x onerror=alert(1)> is what a hostile client sent as its name'],
 ];
 
 export function logs(startMs, endMs, faultMs, limit, traces) {
@@ -121,12 +235,23 @@ export function logs(startMs, endMs, faultMs, limit, traces) {
   for (let index = 0; index < limit; index += 1) {
     const at = endMs - ((endMs - startMs) * (index + next())) / limit;
     const bad = at > faultMs && next() < 0.3;
-    const [severity, body] = bad ? BODIES[pick(next, [4, 5, 5])] : pick(next, [BODIES[0], BODIES[1], BODIES[2], BODIES[3], BODIES[6], ...(next() < 0.02 ? [BODIES[7]] : [])]);
+    const [severity, body] = bad
+      ? BODIES[pick(next, [4, 5, 5])]
+      : pick(next, [BODIES[0], BODIES[1], BODIES[2], BODIES[3], BODIES[6], ...(next() < 0.02 ? [BODIES[7]] : [])]);
     const trace = next() < 0.7 ? pick(next, traces).id : null;
     out.push({
-      time: new Date(at).toISOString(), time_unix_nano: `${Math.round(at)}${String(Math.floor(next() * 1e6)).padStart(6, '0')}`, service_name: bad ? 'payment' : pick(next, SERVICES), severity,
-      severity_number: { DEBUG: 5, INFO: 9, WARN: 13, ERROR: 17 }[severity], body, event_name: null, trace_id: trace, span_id: trace && hex(next, 8), correlation_id: next() < 0.2 ? `req-${hex(next, 4)}` : null,
-      attributes: { 'thread.name': 'worker-3', attempt: 2, 'order.id': '83121' }, resource_attributes: { 'service.version': '2.14.0', 'host.name': 'shop-2' },
+      time: new Date(at).toISOString(),
+      time_unix_nano: `${Math.round(at)}${String(Math.floor(next() * 1e6)).padStart(6, '0')}`,
+      service_name: bad ? 'payment' : pick(next, SERVICES),
+      severity,
+      severity_number: { DEBUG: 5, INFO: 9, WARN: 13, ERROR: 17 }[severity],
+      body,
+      event_name: null,
+      trace_id: trace,
+      span_id: trace && hex(next, 8),
+      correlation_id: next() < 0.2 ? `req-${hex(next, 4)}` : null,
+      attributes: { 'thread.name': 'worker-3', attempt: 2, 'order.id': '83121' },
+      resource_attributes: { 'service.version': '2.14.0', 'host.name': 'shop-2' },
     });
   }
   return out;

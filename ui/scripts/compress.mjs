@@ -51,7 +51,9 @@ const kb = (bytes) => `${(bytes / 1024).toFixed(1)} KB`.padStart(10);
 let firstBrotli = 0;
 let totalBrotli = 0;
 console.log(`${'file'.padEnd(44)}${'raw'.padStart(10)}${'gzip'.padStart(10)}${'brotli'.padStart(10)}`);
-for (const path of files(dist).filter((path) => TEXT.test(path)).sort()) {
+for (const path of files(dist)
+  .filter((path) => TEXT.test(path))
+  .sort()) {
   const name = relative(dist, path);
   const size = compress(path);
   totalBrotli += size.brotli;

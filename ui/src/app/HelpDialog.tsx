@@ -3,6 +3,8 @@ import { useEffect, useRef } from 'preact/hooks';
 import { Icon } from '../parts/Icon';
 import { groups } from './shortcuts';
 
+const ARROWS: Record<string, string> = { ArrowDown: '↓', ArrowUp: '↑', ArrowLeft: '←', ArrowRight: '→', Escape: 'Esc' };
+
 export function HelpDialog({ open, onClose }: { open: boolean; onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
@@ -10,7 +12,13 @@ export function HelpDialog({ open, onClose }: { open: boolean; onClose: () => vo
     else dialog.current?.close();
   }, [open]);
   return (
-    <dialog ref={dialog} class="help" onClose={onClose} aria-labelledby="help-title" onClick={(event) => event.target === dialog.current && onClose()}>
+    <dialog
+      ref={dialog}
+      class="help"
+      onClose={onClose}
+      aria-labelledby="help-title"
+      onClick={(event) => event.target === dialog.current && onClose()}
+    >
       <header class="row">
         <h2 id="help-title" class="grow">
           Keyboard
@@ -28,7 +36,15 @@ export function HelpDialog({ open, onClose }: { open: boolean; onClose: () => vo
                 {group.shortcuts.map((one) => (
                   <div key={one.keys}>
                     <dt>
-                      {one.keys.split(' ').map((key, index) => (key === '/' && one.keys !== '/' ? <span key={index}> or </span> : <kbd key={index} class="kbd">{key}</kbd>))}
+                      {one.keys.split(' ').map((key, index) =>
+                        key === '/' && one.keys !== '/' ? (
+                          <span key={index}> or </span>
+                        ) : (
+                          <kbd key={index} class="kbd">
+                            {ARROWS[key] ?? key}
+                          </kbd>
+                        ),
+                      )}
                     </dt>
                     <dd>{one.what}</dd>
                   </div>
@@ -37,7 +53,9 @@ export function HelpDialog({ open, onClose }: { open: boolean; onClose: () => vo
             </section>
           ))}
       </div>
-      <p class="muted small-text">All times are UTC. Every page's state is in its address: copy it to share what you see.</p>
+      <p class="muted small-text">
+        All times are UTC. Every page's state is in its address: copy it to share what you see.
+      </p>
     </dialog>
   );
 }

@@ -33,7 +33,14 @@ export function RangePicker() {
   };
   return (
     <div class="range" ref={root} onKeyDown={onKeyDown}>
-      <button type="button" class="button" aria-expanded={open} aria-haspopup="dialog" data-testid="range-picker" onClick={() => setOpen(!open)}>
+      <button
+        type="button"
+        class="button"
+        aria-expanded={open}
+        aria-haspopup="dialog"
+        data-testid="range-picker"
+        onClick={() => setOpen(!open)}
+      >
         <Icon name="clock" />
         <span>{rangeLabel(rangeSpec.value)}</span>
         <span class="muted">UTC</span>
@@ -51,6 +58,9 @@ function RangePanel({ choose }: { choose: (spec: RangeSpec) => void }) {
   const spec = rangeSpec.value;
   const apply = (event: Event) => {
     event.preventDefault();
+    const back = /^now\s*-\s*(.+)$/.exec(from.trim());
+    const seconds = back && to.trim() === 'now' ? parseDurationS(back[1]) : null;
+    if (seconds) return choose({ kind: 'last', seconds });
     const startMs = parseUtc(from, Date.now());
     const endMs = parseUtc(to, Date.now());
     if (startMs === null) return setProblem('From is not a UTC time. Write it like 2026-11-21 07:30.');
@@ -66,7 +76,12 @@ function RangePanel({ choose }: { choose: (spec: RangeSpec) => void }) {
           const current = spec.kind === 'last' && spec.seconds === seconds;
           return (
             <li key={preset}>
-              <button type="button" class="button quiet" aria-pressed={current} onClick={() => choose({ kind: 'last', seconds })}>
+              <button
+                type="button"
+                class="button quiet"
+                aria-pressed={current}
+                onClick={() => choose({ kind: 'last', seconds })}
+              >
                 Last {longDuration(seconds)}
               </button>
             </li>
@@ -76,11 +91,25 @@ function RangePanel({ choose }: { choose: (spec: RangeSpec) => void }) {
       <form class="stack-s" onSubmit={apply}>
         <label class="field">
           <span>From (UTC)</span>
-          <input class="input mono" value={from} aria-invalid={problem.startsWith('From')} spellcheck={false} data-testid="range-from" onInput={(event) => setFrom(event.currentTarget.value)} />
+          <input
+            class="input mono"
+            value={from}
+            aria-invalid={problem.startsWith('From')}
+            spellcheck={false}
+            data-testid="range-from"
+            onInput={(event) => setFrom(event.currentTarget.value)}
+          />
         </label>
         <label class="field">
           <span>To (UTC)</span>
-          <input class="input mono" value={to} aria-invalid={problem.startsWith('To')} spellcheck={false} data-testid="range-to" onInput={(event) => setTo(event.currentTarget.value)} />
+          <input
+            class="input mono"
+            value={to}
+            aria-invalid={problem.startsWith('To')}
+            spellcheck={false}
+            data-testid="range-to"
+            onInput={(event) => setTo(event.currentTarget.value)}
+          />
         </label>
         <p class="muted small-text">A date, a date and time, a unix time, “now” or “now-15m”.</p>
         {problem && (

@@ -46,7 +46,11 @@ export function Shell() {
     { keys: '?', what: 'Show or hide these keys', run: () => setHelp((open) => !open) },
     { keys: '/', what: 'Go to the search field', run: focusSearch },
     { keys: 'r', what: 'Load fresh data', run: () => (refreshTick.value += 1) },
-    ...PLACES.flatMap((group) => group.places).map((place) => ({ keys: `g ${place.key}`, what: `Go to ${place.name}`, run: goTo(place.path) })),
+    ...PLACES.flatMap((group) => group.places).map((place) => ({
+      keys: `g ${place.key}`,
+      what: `Go to ${place.name}`,
+      run: goTo(place.path),
+    })),
   ]);
   return (
     <>
@@ -84,7 +88,11 @@ function Sidebar() {
             <ul>
               {group.places.map((place) => (
                 <li key={place.path}>
-                  <a href={href(place.path)} aria-current={here.startsWith(place.path) ? 'page' : undefined} data-testid={`nav-${place.path.slice(1)}`}>
+                  <a
+                    href={href(place.path)}
+                    aria-current={here.startsWith(place.path) ? 'page' : undefined}
+                    data-testid={`nav-${place.path.slice(1)}`}
+                  >
                     <Icon name={place.icon} />
                     <span>{place.name}</span>
                     {place.path === '/incidents' && <OpenIncidents />}
@@ -141,15 +149,34 @@ function Topbar({ onHelp }: { onHelp: () => void }) {
     <header class="topbar">
       <div class="progress" data-active={inFlight.value > 0} aria-hidden="true" />
       <RangePicker />
-      <button type="button" class="button icon-only" aria-label="Load fresh data" title="Load fresh data (r)" data-testid="refresh" onClick={() => (refreshTick.value += 1)}>
+      <button
+        type="button"
+        class="button icon-only"
+        aria-label="Load fresh data"
+        title="Load fresh data (r)"
+        data-testid="refresh"
+        onClick={() => (refreshTick.value += 1)}
+      >
         <Icon name="refresh" />
       </button>
       <span class="grow" />
       <CopyButton text={absoluteLink} label="Copy link" />
-      <button type="button" class="button quiet icon-only" aria-label={`Colours: ${name}. Change`} title={`Colours: ${name}`} onClick={nextTheme}>
+      <button
+        type="button"
+        class="button quiet icon-only"
+        aria-label={`Colours: ${name}. Change`}
+        title={`Colours: ${name}`}
+        onClick={nextTheme}
+      >
         <Icon name={icon} />
       </button>
-      <button type="button" class="button quiet icon-only" aria-label="Keyboard help" title="Keyboard help (?)" onClick={onHelp}>
+      <button
+        type="button"
+        class="button quiet icon-only"
+        aria-label="Keyboard help"
+        title="Keyboard help (?)"
+        onClick={onHelp}
+      >
         <Icon name="help" />
       </button>
     </header>
@@ -157,7 +184,15 @@ function Topbar({ onHelp }: { onHelp: () => void }) {
 }
 
 /** The head of a page: title, what it is about, actions. Sets the document title. */
-export function PageHead({ title, lead, children }: { title: string; lead?: ComponentChildren; children?: ComponentChildren }) {
+export function PageHead({
+  title,
+  lead,
+  children,
+}: {
+  title: string;
+  lead?: ComponentChildren;
+  children?: ComponentChildren;
+}) {
   useEffect(() => {
     document.title = `${title} · Daymark`;
   }, [title]);

@@ -60,7 +60,15 @@ export function setParams(patch: ParamPatch, replace = false): void {
 export function startRouter(): void {
   window.addEventListener('popstate', () => (url.value = here()));
   document.addEventListener('click', (event) => {
-    if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    if (
+      event.defaultPrevented ||
+      event.button !== 0 ||
+      event.metaKey ||
+      event.ctrlKey ||
+      event.shiftKey ||
+      event.altKey
+    )
+      return;
     const link = event.target instanceof Element ? event.target.closest('a[href]') : null;
     if (!(link instanceof HTMLAnchorElement) || link.target || link.hasAttribute('download')) return;
     if (link.origin !== location.origin || link.pathname.startsWith('/api/')) return;
@@ -74,6 +82,7 @@ const SAFE = /^https?:\/\//i;
 /** An address from a definition: http(s) or a path of our own, else null (telemetry may say `javascript:`). */
 export function safeHref(address: string | null | undefined): string | null {
   if (!address) return null;
-  if (SAFE.test(address)) return address.startsWith(`${location.origin}/`) ? address.slice(location.origin.length) : address;
+  if (SAFE.test(address))
+    return address.startsWith(`${location.origin}/`) ? address.slice(location.origin.length) : address;
   return address.startsWith('/') && !address.startsWith('//') ? address : null;
 }

@@ -2,6 +2,7 @@
 import type { ComponentType } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { Empty, Loading } from '../parts/States';
+import { Guard } from './Guard';
 import { href, path } from './router';
 
 export interface PageProps {
@@ -56,14 +57,22 @@ export function CurrentPage() {
   if (failed === route) {
     return (
       <Empty title="This page could not be loaded" icon="warn">
-        The server may have been upgraded or stopped. <a href={location.href} target="_self">Load the app anew</a>.
+        The server may have been upgraded or stopped.{' '}
+        <a href={location.href} target="_self">
+          Load the app anew
+        </a>
+        .
       </Empty>
     );
   }
   const Page = loaded.get(route);
   if (!Page) return <Loading what="page" />;
   const id = decode(route.pattern.exec(path.value)?.[1]);
-  return <Page key={path.value} id={id} />;
+  return (
+    <Guard key={path.value}>
+      <Page id={id} />
+    </Guard>
+  );
 }
 
 function NotFound() {

@@ -35,7 +35,8 @@ export function startShortcuts(): void {
     if (document.querySelector('dialog[open]')) return;
     const two = performance.now() - pending.at < SEQUENCE_MS ? `${pending.key} ${event.key}` : '';
     const known = groups.value.flatMap((group) => group.shortcuts);
-    const hit = known.findLast((one) => one.keys === two) ?? known.findLast((one) => one.keys.split(' / ').includes(event.key));
+    const hit =
+      known.findLast((one) => one.keys === two) ?? known.findLast((one) => one.keys.split(' / ').includes(event.key));
     pending = { key: event.key, at: performance.now() };
     if (!hit) return;
     pending = { key: '', at: 0 };
@@ -58,6 +59,20 @@ export function useShortcuts(title: string, shortcuts: Shortcut[]): void {
       groups.value = groups.value.filter((other) => other !== group);
     };
   }, [title]);
+}
+
+/** `j` and `k` move the focus over the links of a table's rows; Enter on a link is the browser's own. */
+export function useRowKeys(title: string, noun: string): void {
+  const move = (step: number) => () => {
+    const links = [...document.querySelectorAll<HTMLElement>('main a.row-link')];
+    const now = links.findIndex((link) => link === document.activeElement);
+    links[Math.min(links.length - 1, Math.max(0, now + step))]?.focus();
+  };
+  useShortcuts(title, [
+    { keys: 'j / ArrowDown', what: `Next ${noun}`, run: move(1) },
+    { keys: 'k / ArrowUp', what: `Previous ${noun}`, run: move(-1) },
+    { keys: 'Enter', what: `Open the ${noun}`, run: () => undefined },
+  ]);
 }
 
 export const goTo = (pathname: string) => () => navigate(href(pathname));

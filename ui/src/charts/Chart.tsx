@@ -43,7 +43,20 @@ export function Chart(props: ChartProps) {
     const element = box.current;
     if (!element) return;
     const options = plotOptions(
-      { series, unit, height, thresholds, exemplars, xRangeMs: props.xRangeMs ?? null, floor: props.floor ?? 0, ceiling: props.ceiling ?? null, syncKey: props.syncKey ?? null, compact, onCursor: setCursor, onZoom: props.onZoom ?? null },
+      {
+        series,
+        unit,
+        height,
+        thresholds,
+        exemplars,
+        xRangeMs: props.xRangeMs ?? null,
+        floor: props.floor ?? 0,
+        ceiling: props.ceiling ?? null,
+        syncKey: props.syncKey ?? null,
+        compact,
+        onCursor: setCursor,
+        onZoom: props.onZoom ?? null,
+      },
       element.clientWidth,
       largest,
     );
@@ -62,7 +75,12 @@ export function Chart(props: ChartProps) {
 
   const onKeyDown = (event: KeyboardEvent) => {
     const made = plot.current;
-    if (!made || !['ArrowLeft', 'ArrowRight', 'Home', 'End'].includes(event.key) || event.target !== event.currentTarget) return;
+    if (
+      !made ||
+      !['ArrowLeft', 'ArrowRight', 'Home', 'End'].includes(event.key) ||
+      event.target !== event.currentTarget
+    )
+      return;
     event.preventDefault();
     const last = data[0].length - 1;
     const now = cursor ?? (event.key === 'ArrowLeft' ? last + 1 : -1);
@@ -75,7 +93,15 @@ export function Chart(props: ChartProps) {
   return (
     <div class="chart">
       {/* The plot is a picture for assistive technology; its numbers are in the table. */}
-      <div class="plot" ref={box} tabIndex={0} role="img" aria-label={`${props.title}. ${summary(data, series, unit)} Arrow keys read single points.`} onKeyDown={onKeyDown} onBlur={() => setCursor(null)} />
+      <div
+        class="plot"
+        ref={box}
+        tabIndex={0}
+        role="img"
+        aria-label={`${props.title}. ${summary(data, series, unit)} Arrow keys read single points.`}
+        onKeyDown={onKeyDown}
+        onBlur={() => setCursor(null)}
+      />
       <p class="visually-hidden" aria-live="polite">
         {spoken}
       </p>
@@ -87,7 +113,8 @@ export function Chart(props: ChartProps) {
 
 function largestOf(data: (number | null)[][], exemplars: PlotExemplar[]): number {
   let largest = Number.NEGATIVE_INFINITY;
-  for (const column of data.slice(1)) for (const value of column) if (value !== null && value > largest) largest = value;
+  for (const column of data.slice(1))
+    for (const value of column) if (value !== null && value > largest) largest = value;
   // Exemplars are single requests and may lie far above the line; they stretch the axis only so far.
   const top = exemplars.reduce((max, one) => Math.max(max, one.value), 0);
   return Math.max(largest, Math.min(top, largest * 1.6));
@@ -99,7 +126,9 @@ function lastIndex(data: (number | null)[][], column: number): number {
 
 function summary(data: (number | null)[][], series: PlotSeries[], unit: string): string {
   if (data[0].length === 0) return 'No data.';
-  const lines = series.slice(0, 6).map((one, index) => `${one.label}: last ${withUnit(data[index + 1][lastIndex(data, index + 1)], unit)}.`);
+  const lines = series
+    .slice(0, 6)
+    .map((one, index) => `${one.label}: last ${withUnit(data[index + 1][lastIndex(data, index + 1)], unit)}.`);
   return `${series.length} series. ${lines.join(' ')}`;
 }
 
@@ -108,8 +137,21 @@ function readout(data: (number | null)[][], series: PlotSeries[], unit: string, 
   return `${utcDateTime((data[0][index] as number) * 1000)} UTC: ${values.join(', ')}`;
 }
 
-function Legend({ data, series, unit, cursor }: { data: (number | null)[][]; series: PlotSeries[]; unit: string; cursor: number | null }) {
-  const at = cursor !== null && data[0][cursor] !== undefined ? `${utcDateTime((data[0][cursor] as number) * 1000)} UTC` : 'last value';
+function Legend({
+  data,
+  series,
+  unit,
+  cursor,
+}: {
+  data: (number | null)[][];
+  series: PlotSeries[];
+  unit: string;
+  cursor: number | null;
+}) {
+  const at =
+    cursor !== null && data[0][cursor] !== undefined
+      ? `${utcDateTime((data[0][cursor] as number) * 1000)} UTC`
+      : 'last value';
   return (
     <div class="legend">
       <ul>

@@ -28,7 +28,10 @@ function Pages({ title, data, series, unit, exemplars }: Props) {
   const [page, setPage] = useState(0);
   const rows = data[0].length;
   const pages = Math.max(1, Math.ceil(rows / PAGE_ROWS));
-  const shown = Array.from({ length: Math.min(PAGE_ROWS, rows - page * PAGE_ROWS) }, (_, index) => rows - 1 - page * PAGE_ROWS - index);
+  const shown = Array.from(
+    { length: Math.min(PAGE_ROWS, rows - page * PAGE_ROWS) },
+    (_, index) => rows - 1 - page * PAGE_ROWS - index,
+  );
   return (
     <>
       <div class="scroll-x">

@@ -5,7 +5,22 @@ import { rowAt } from '../parts/rowAt';
 import { align, timeLabels, yRange } from './align';
 
 it('align puts series with different instants on one axis', () => {
-  expect(align([[[1000, 1], [3000, null]], [[2000, 5], [1000, Number.NaN]]])).toEqual([[1, 2, 3], [1, null, null], [null, 5, null]]);
+  expect(
+    align([
+      [
+        [1000, 1],
+        [3000, null],
+      ],
+      [
+        [2000, 5],
+        [1000, Number.NaN],
+      ],
+    ]),
+  ).toEqual([
+    [1, 2, 3],
+    [1, null, null],
+    [null, 5, null],
+  ]);
   expect(align([])).toEqual([[]]);
 });
 
@@ -16,7 +31,10 @@ it('yRange shows a near threshold and never hides the data for a far one', () =>
 });
 
 it('time labels are UTC whatever the zone of the browser', () => {
-  expect(timeLabels([Date.UTC(2026, 10, 21) / 1000, Date.UTC(2026, 10, 21, 7, 5) / 1000], 300)).toEqual(['21 Nov', '07:05']);
+  expect(timeLabels([Date.UTC(2026, 10, 21) / 1000, Date.UTC(2026, 10, 21, 7, 5) / 1000], 300)).toEqual([
+    '21 Nov',
+    '07:05',
+  ]);
 });
 
 it('rowAt finds rows between expanded ones', () => {
@@ -25,6 +43,15 @@ it('rowAt finds rows between expanded ones', () => {
 });
 
 it('the worst SLO comes first', () => {
-  const slo = (id: string, state: Slo['state'], budget: number | null) => ({ id, state, budget_remaining_ratio: budget, burn: {} }) as unknown as Slo;
-  expect(ranked([slo('ok', 'met', 0.2), slo('?', 'unknown', null), slo('bad', 'breached', -1), slo('risk', 'at_risk', 0.1), slo('worse', 'breached', -2)]).map((one) => one.id)).toEqual(['worse', 'bad', 'risk', '?', 'ok']);
+  const slo = (id: string, state: Slo['state'], budget: number | null) =>
+    ({ id, state, budget_remaining_ratio: budget, burn: {} }) as unknown as Slo;
+  expect(
+    ranked([
+      slo('ok', 'met', 0.2),
+      slo('?', 'unknown', null),
+      slo('bad', 'breached', -1),
+      slo('risk', 'at_risk', 0.1),
+      slo('worse', 'breached', -2),
+    ]).map((one) => one.id),
+  ).toEqual(['worse', 'bad', 'risk', '?', 'ok']);
 });

@@ -34,7 +34,8 @@ export function timeLabels(splits: readonly number[], stepS: number): string[] {
   return splits.map((seconds) => {
     const date = new Date(seconds * 1000);
     const midnight = seconds % 86_400 === 0;
-    if (midnight || stepS >= 86_400) return `${date.getUTCDate()} ${date.toLocaleString('en-GB', { month: 'short', timeZone: 'UTC' })}`;
+    if (midnight || stepS >= 86_400)
+      return `${date.getUTCDate()} ${date.toLocaleString('en-GB', { month: 'short', timeZone: 'UTC' })}`;
     const clock = `${two(date.getUTCHours())}:${two(date.getUTCMinutes())}`;
     return stepS < 60 ? `${clock}:${two(date.getUTCSeconds())}` : clock;
   });

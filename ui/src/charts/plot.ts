@@ -64,12 +64,35 @@ export function plotOptions(input: PlotInput, width: number, largest: number): u
       ...(input.syncKey ? { sync: { key: input.syncKey, setSeries: false } } : {}),
     },
     scales: {
-      x: { time: true, ...(input.xRangeMs ? { range: (): [number, number] => [input.xRangeMs![0] / 1000, input.xRangeMs![1] / 1000] } : {}) },
-      y: { range: () => yRange(input.ceiling === null ? largest : Math.min(largest, input.ceiling), input.thresholds.map((one) => one.value), input.floor) },
+      x: {
+        time: true,
+        ...(input.xRangeMs
+          ? { range: (): [number, number] => [input.xRangeMs![0] / 1000, input.xRangeMs![1] / 1000] }
+          : {}),
+      },
+      y: {
+        range: () =>
+          yRange(
+            input.ceiling === null ? largest : Math.min(largest, input.ceiling),
+            input.thresholds.map((one) => one.value),
+            input.floor,
+          ),
+      },
     },
     axes: [
-      { ...axis, grid: { show: false }, size: 26, space: 70, values: (_u, splits, _axis, _space, step) => timeLabels(splits, step) },
-      { ...axis, size: (_u, labels) => labelRoom(labels), space: input.compact ? 26 : 36, values: (_u, splits) => splits.map((value) => withUnit(value, input.unit)) },
+      {
+        ...axis,
+        grid: { show: false },
+        size: 26,
+        space: 70,
+        values: (_u, splits, _axis, _space, step) => timeLabels(splits, step),
+      },
+      {
+        ...axis,
+        size: (_u, labels) => labelRoom(labels),
+        space: input.compact ? 26 : 36,
+        values: (_u, splits) => splits.map((value) => withUnit(value, input.unit)),
+      },
     ],
     series: [{}, ...input.series.map(seriesOptions)],
     hooks: hooks(input),

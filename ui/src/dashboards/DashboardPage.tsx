@@ -29,7 +29,16 @@ export default function DashboardPage({ id }: PageProps) {
   }, [dashboard?.id]);
   return (
     <>
-      <PageHead title={dashboard?.title ?? 'Dashboard'} lead={dashboard && <>{dashboard.purpose} <span class="muted">For {dashboard.audience || 'everybody'}.</span></>}>
+      <PageHead
+        title={dashboard?.title ?? 'Dashboard'}
+        lead={
+          dashboard && (
+            <>
+              {dashboard.purpose} <span class="muted">For {dashboard.audience || 'everybody'}.</span>
+            </>
+          )
+        }
+      >
         <a class="button quiet" href={href('/dashboards')}>
           All dashboards
         </a>
@@ -37,7 +46,9 @@ export default function DashboardPage({ id }: PageProps) {
       <Answer query={query} what="this dashboard">
         {(data) =>
           (data.panels ?? []).length === 0 ? (
-            <Empty title="This dashboard has no panels" icon="dashboards">Add panels to its file and check it with <code>daymark dashboards check DIR</code>.</Empty>
+            <Empty title="This dashboard has no panels" icon="dashboards">
+              Add panels to its file and check it with <code>daymark dashboards check DIR</code>.
+            </Empty>
           ) : (
             <div class="panels">
               {data.panels.map((panel) => (

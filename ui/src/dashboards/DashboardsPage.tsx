@@ -17,7 +17,8 @@ export default function DashboardsPage() {
         {(data) =>
           (data.dashboards ?? []).length === 0 ? (
             <Empty title="No dashboard is defined yet" icon="dashboards">
-              Put a dashboard file into the definitions folder and check it with <code>daymark dashboards check DIR</code>.
+              Put a dashboard file into the definitions folder and check it with{' '}
+              <code>daymark dashboards check DIR</code>.
             </Empty>
           ) : (
             <ul class="dashboard-list">

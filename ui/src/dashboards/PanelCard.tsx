@@ -23,7 +23,12 @@ export function PanelCard({ panel, stepS, syncKey }: Props) {
   const { answers, error } = useAnswers(panel.queries ?? [], stepS);
   const receipt = answers && merged(answers.map((one) => one.receipt));
   return (
-    <section class={`card panel ${panel.kind === 'stat' ? 'stat' : ''}`} aria-label={panel.title} data-testid="panel" data-panel={panel.id}>
+    <section
+      class={`card panel ${panel.kind === 'stat' ? 'stat' : ''}`}
+      aria-label={panel.title}
+      data-testid="panel"
+      data-panel={panel.id}
+    >
       <header>
         <h2 class="grow">{panel.title}</h2>
         <PanelLinks panel={panel} />
@@ -41,31 +46,55 @@ export function PanelCard({ panel, stepS, syncKey }: Props) {
 
 function PanelLinks({ panel }: { panel: Panel }) {
   const query = panel.queries?.[0];
-  const attributes = Object.entries(query?.attributes ?? {}).map(([key, value]) => `${key}=${value.includes(' ') ? `"${value}"` : value}`).join(' ');
+  const attributes = Object.entries(query?.attributes ?? {})
+    .map(([key, value]) => `${key}=${value.includes(' ') ? `"${value}"` : value}`)
+    .join(' ');
   return (
     <span class="row small-text">
-      {(panel.thresholds ?? []).filter((one) => one.from_slo).map((one) => (
-        <a key={one.from_slo} href={href(`/slos/${encodeURIComponent(one.from_slo ?? '')}`)}>
-          SLO
-        </a>
-      ))}
+      {(panel.thresholds ?? [])
+        .filter((one) => one.from_slo)
+        .map((one) => (
+          <a key={one.from_slo} href={href(`/slos/${encodeURIComponent(one.from_slo ?? '')}`)}>
+            SLO
+          </a>
+        ))}
       {(panel.links ?? []).map((link, index) => {
         const address = typeof link === 'string' ? link : (link.url ?? link.href);
         const to = safeHref(address);
         return to ? (
-          <a key={index} href={to.startsWith('/') ? href(to) : to} target={to.startsWith('/') ? undefined : '_blank'} rel="noreferrer">
+          <a
+            key={index}
+            href={to.startsWith('/') ? href(to) : to}
+            target={to.startsWith('/') ? undefined : '_blank'}
+            rel="noreferrer"
+          >
             {(typeof link === 'string' ? undefined : link.title) ?? 'Link'}
           </a>
         ) : null;
       })}
-      {query && <a href={href('/metrics', { metric: query.metric, fn: query.fn, service: query.service, group: query.group_by ?? [], attributes })}>Explore</a>}
+      {query && (
+        <a
+          href={href('/metrics', {
+            metric: query.metric,
+            fn: query.fn,
+            service: query.service,
+            group: query.group_by ?? [],
+            attributes,
+          })}
+        >
+          Explore
+        </a>
+      )}
     </span>
   );
 }
 
 /** All queries of a panel; a panel is drawn when all have answered, so that lines never appear one by one. */
 function useAnswers(queries: PanelQuery[], stepS: number): { answers: RangeAnswer[] | null; error: ApiError | null } {
-  const [state, setState] = useState<{ answers: RangeAnswer[] | null; error: ApiError | null }>({ answers: null, error: null });
+  const [state, setState] = useState<{ answers: RangeAnswer[] | null; error: ApiError | null }>({
+    answers: null,
+    error: null,
+  });
   const step = Math.max(stepS || 0, stepFor(range.value.endMs - range.value.startMs));
   const urls = queries.map((query) =>
     apiUrl('/metrics/range', {
@@ -87,7 +116,11 @@ function useAnswers(queries: PanelQuery[], stepS: number): { answers: RangeAnswe
       .then(
         (answers) => setState({ answers, error: null }),
         (error: unknown) => {
-          if (!abort.signal.aborted) setState((old) => ({ ...old, error: error instanceof ApiError ? error : new ApiError(String(error), 0, 'bug') }));
+          if (!abort.signal.aborted)
+            setState((old) => ({
+              ...old,
+              error: error instanceof ApiError ? error : new ApiError(String(error), 0, 'bug'),
+            }));
         },
       )
       .finally(() => (inFlight.value -= 1));
@@ -103,7 +136,11 @@ function Drawing({ panel, answers, syncKey }: { panel: Panel; answers: RangeAnsw
     return answers.flatMap((answer, index) => {
       const query = panel.queries[index];
       const all = answer.series ?? [];
-      const drawn = plotSeries(all, all.map((one) => seriesName(one.labels, query.legend, query.legend ?? query.fn, all.length === 1)), offset);
+      const drawn = plotSeries(
+        all,
+        all.map((one) => seriesName(one.labels, query.legend, query.legend ?? query.fn, all.length === 1)),
+        offset,
+      );
       offset += drawn.length;
       return drawn;
     });
@@ -118,7 +155,10 @@ function Drawing({ panel, answers, syncKey }: { panel: Panel; answers: RangeAnsw
       series={series}
       unit={unit}
       height={220}
-      thresholds={(panel.thresholds ?? []).map((one) => ({ value: one.value, label: one.from_slo && !one.label ? `SLO ${one.from_slo}` : one.label }))}
+      thresholds={(panel.thresholds ?? []).map((one) => ({
+        value: one.value,
+        label: one.from_slo && !one.label ? `SLO ${one.from_slo}` : one.label,
+      }))}
       exemplars={exemplars}
       xRangeMs={[range.value.startMs, range.value.endMs]}
       syncKey={syncKey}
@@ -132,7 +172,9 @@ function Stat({ series, unit, panel }: { series: ReturnType<typeof plotSeries>; 
     <div class="stats">
       {series.map((one) => {
         const last = one.points.findLast(([, value]) => value !== null);
-        const over = (panel.thresholds ?? []).find((threshold) => last?.[1] !== undefined && (last?.[1] ?? 0) > threshold.value);
+        const over = (panel.thresholds ?? []).find(
+          (threshold) => last?.[1] !== undefined && (last?.[1] ?? 0) > threshold.value,
+        );
         return (
           <div key={one.label}>
             <strong class={over ? 'tone-bad' : ''}>{withUnit(last?.[1], unit)}</strong>
@@ -145,7 +187,15 @@ function Stat({ series, unit, panel }: { series: ReturnType<typeof plotSeries>; 
         );
       })}
       <div class="stat-line">
-        <Chart title={panel.title} series={series} unit={unit} height={120} compact legend={false} xRangeMs={[range.value.startMs, range.value.endMs]} />
+        <Chart
+          title={panel.title}
+          series={series}
+          unit={unit}
+          height={120}
+          compact
+          legend={false}
+          xRangeMs={[range.value.startMs, range.value.endMs]}
+        />
       </div>
     </div>
   );
@@ -154,7 +204,8 @@ function Stat({ series, unit, panel }: { series: ReturnType<typeof plotSeries>; 
 function merged(receipts: (ReceiptData | undefined)[]): ReceiptData | null {
   const known = receipts.filter((one): one is ReceiptData => Boolean(one));
   if (known.length === 0) return null;
-  const sum = (key: 'segments_total' | 'segments_read' | 'rows_scanned' | 'hot_rows') => known.reduce((total, one) => total + (one[key] ?? 0), 0);
+  const sum = (key: 'segments_total' | 'segments_read' | 'rows_scanned' | 'hot_rows') =>
+    known.reduce((total, one) => total + (one[key] ?? 0), 0);
   return {
     complete: known.every((one) => one.complete),
     missing: [...new Set(known.flatMap((one) => one.missing ?? []))],

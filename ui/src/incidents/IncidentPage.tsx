@@ -28,7 +28,17 @@ export default function IncidentPage({ id }: PageProps) {
   const incident = query.data ? ('incident' in query.data ? query.data.incident : query.data) : null;
   return (
     <>
-      <PageHead title={incident?.summary ?? `Incident ${id}`} lead={incident && <span class="row"><ServiceName name={incident.service} /><span class="muted">incident {incident.id}</span></span>}>
+      <PageHead
+        title={incident?.summary ?? `Incident ${id}`}
+        lead={
+          incident && (
+            <span class="row">
+              <ServiceName name={incident.service} />
+              <span class="muted">incident {incident.id}</span>
+            </span>
+          )
+        }
+      >
         {incident && <IncidentBadge state={incident.state} />}
         {incident && <SeverityBadge severity={incident.severity} />}
       </PageHead>
@@ -93,13 +103,42 @@ function Body({ incident }: { incident: Incident }) {
 function Facts({ incident }: { incident: Incident }) {
   const opened = instantMs(incident.opened_at);
   const rows: [string, preact.ComponentChildren][] = [
-    ['Opened (UTC)', opened === null ? '–' : <>{utcDateTime(opened)} <small>{ago(opened, Date.now())}</small></>],
-    ['Lasted', <>{lasted(incident, Date.now())} <small>{incident.resolved_at ? 'resolved' : 'still open'}</small></>],
-    ['Tier', <>{incident.tier ?? '–'} <small>{incident.severity ?? ''}</small></>],
+    [
+      'Opened (UTC)',
+      opened === null ? (
+        '–'
+      ) : (
+        <>
+          {utcDateTime(opened)} <small>{ago(opened, Date.now())}</small>
+        </>
+      ),
+    ],
+    [
+      'Lasted',
+      <>
+        {lasted(incident, Date.now())} <small>{incident.resolved_at ? 'resolved' : 'still open'}</small>
+      </>,
+    ],
+    [
+      'Tier',
+      <>
+        {incident.tier ?? '–'} <small>{incident.severity ?? ''}</small>
+      </>,
+    ],
   ];
-  for (const [name, value] of [['Escalated (UTC)', incident.escalated_at], ['Acknowledged (UTC)', incident.acknowledged_at], ['Resolved (UTC)', incident.resolved_at]] as const) {
+  for (const [name, value] of [
+    ['Escalated (UTC)', incident.escalated_at],
+    ['Acknowledged (UTC)', incident.acknowledged_at],
+    ['Resolved (UTC)', incident.resolved_at],
+  ] as const) {
     const ms = instantMs(value);
-    if (ms !== null) rows.push([name, <>{utcDateTime(ms)} <small>{ago(ms, Date.now())}</small></>]);
+    if (ms !== null)
+      rows.push([
+        name,
+        <>
+          {utcDateTime(ms)} <small>{ago(ms, Date.now())}</small>
+        </>,
+      ]);
   }
   return (
     <dl class="slo-tiles">
@@ -121,7 +160,8 @@ function Why({ incident }: { incident: Incident }) {
   return (
     <section aria-labelledby="why" class="stack">
       <h2 id="why">
-        Why it fired: <a href={href(`/slos/${encodeURIComponent(incident.slo)}`)}>{data?.name}</a> burned its budget above the threshold over both windows
+        Why it fired: <a href={href(`/slos/${encodeURIComponent(incident.slo)}`)}>{data?.name}</a> burned its budget
+        above the threshold over both windows
       </h2>
       <TierStrip tier={tier} />
     </section>
@@ -155,51 +195,72 @@ function offset(seconds: number): string {
 
 function Notifications({ sent }: { sent: Notification[] }) {
   if (sent.length === 0) {
-    return <p class="muted body">Nobody was told: no receiver matched, or the notification is still queued. Check the routes in the definitions folder.</p>;
+    return (
+      <p class="muted body">
+        Nobody was told: no receiver matched, or the notification is still queued. Check the routes in the definitions
+        folder.
+      </p>
+    );
   }
   return (
-    <table class="table">
-      <thead>
-        <tr>
-          <th scope="col">Receiver</th>
-          <th scope="col">Outcome</th>
-          <th scope="col" class="num">HTTP</th>
-          <th scope="col" class="num">Attempts</th>
-          <th scope="col">At (UTC)</th>
-        </tr>
-      </thead>
-      <tbody>
-        {sent.map((one, index) => {
-          const ms = instantMs(one.at);
-          const ok = isDelivered(one.status);
-          return (
-            <tr key={index} data-testid="notification-row">
-              <td>
-                <strong>{one.receiver}</strong>
-                {one.alert && <p class="muted small-text">told: {one.alert}{one.severity ? ` · ${one.severity}` : ''}</p>}
-                {one.error && <p class="problem">{one.error}</p>}
-              </td>
-              <td>
-                <span class={`chip ${ok ? 'ok' : 'warn'}`}>
-                  <Icon name={ok ? 'ok' : 'warn'} />
-                  {one.status}
-                </span>
-              </td>
-              <td class="num mono">{one.http_status ?? '–'}</td>
-              <td class="num">{plural(one.attempts, 'attempt')}</td>
-              <td class="nowrap">{ms === null ? '–' : utcDateTime(ms)}</td>
-            </tr>
-          );
-        })}
-      </tbody>
-    </table>
+    <div class="scroll-x">
+      <table class="table">
+        <thead>
+          <tr>
+            <th scope="col">Receiver</th>
+            <th scope="col">Outcome</th>
+            <th scope="col" class="num">
+              HTTP
+            </th>
+            <th scope="col" class="num">
+              Attempts
+            </th>
+            <th scope="col">At (UTC)</th>
+          </tr>
+        </thead>
+        <tbody>
+          {sent.map((one, index) => {
+            const ms = instantMs(one.at);
+            const ok = isDelivered(one.status);
+            return (
+              <tr key={index} data-testid="notification-row">
+                <td>
+                  <strong>{one.receiver}</strong>
+                  {one.alert && (
+                    <p class="muted small-text">
+                      told: {one.alert}
+                      {one.severity ? ` · ${one.severity}` : ''}
+                    </p>
+                  )}
+                  {one.error && <p class="problem">{one.error}</p>}
+                </td>
+                <td>
+                  <span class={`chip ${ok ? 'ok' : 'warn'}`}>
+                    <Icon name={ok ? 'ok' : 'warn'} />
+                    {one.status}
+                  </span>
+                </td>
+                <td class="num mono">{one.http_status ?? '–'}</td>
+                <td class="num">{plural(one.attempts, 'attempt')}</td>
+                <td class="nowrap">{ms === null ? '–' : utcDateTime(ms)}</td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </div>
   );
 }
 
 function Acknowledge({ incident }: { incident: Incident }) {
   const [state, setState] = useState<'idle' | 'busy' | ApiError>('idle');
   if (incident.state === 'resolved') return null;
-  if (incident.acknowledged_at) return <span class="chip ok"><Icon name="check" /> acknowledged</span>;
+  if (incident.acknowledged_at)
+    return (
+      <span class="chip ok">
+        <Icon name="check" /> acknowledged
+      </span>
+    );
   const acknowledge = async () => {
     setState('busy');
     try {
@@ -212,7 +273,11 @@ function Acknowledge({ incident }: { incident: Incident }) {
   };
   return (
     <>
-      {state instanceof ApiError && <span class="problem" role="alert">Not acknowledged: {state.message}</span>}
+      {state instanceof ApiError && (
+        <span class="problem" role="alert">
+          Not acknowledged: {state.message}
+        </span>
+      )}
       <button type="button" class="button" disabled={state === 'busy'} onClick={acknowledge} data-testid="acknowledge">
         <Icon name="check" /> Acknowledge
       </button>

@@ -8,7 +8,9 @@ export const incidentHref = (id: string) => href(`/incidents/${encodeURIComponen
 
 export function inOrder(incidents: Incident[]): Incident[] {
   const closed = (one: Incident) => (one.state === 'resolved' ? 1 : 0);
-  return incidents.toSorted((a, b) => closed(a) - closed(b) || (instantMs(b.opened_at) ?? 0) - (instantMs(a.opened_at) ?? 0));
+  return incidents.toSorted(
+    (a, b) => closed(a) - closed(b) || (instantMs(b.opened_at) ?? 0) - (instantMs(a.opened_at) ?? 0),
+  );
 }
 
 export function lasted(incident: Incident, nowMs: number): string {
@@ -20,10 +22,9 @@ interface Props {
   incidents: Incident[];
   empty: string;
   withSlo?: boolean;
-  active?: number;
 }
 
-export function IncidentTable({ incidents, empty, withSlo = true, active = -1 }: Props) {
+export function IncidentTable({ incidents, empty, withSlo = true }: Props) {
   if (incidents.length === 0) return <p class="muted body">{empty}</p>;
   return (
     <div class="scroll-x">
@@ -39,8 +40,8 @@ export function IncidentTable({ incidents, empty, withSlo = true, active = -1 }:
           </tr>
         </thead>
         <tbody>
-          {inOrder(incidents).map((incident, index) => (
-            <Row key={incident.id} incident={incident} withSlo={withSlo} active={index === active} />
+          {inOrder(incidents).map((incident) => (
+            <Row key={incident.id} incident={incident} withSlo={withSlo} />
           ))}
         </tbody>
       </table>
@@ -48,11 +49,12 @@ export function IncidentTable({ incidents, empty, withSlo = true, active = -1 }:
   );
 }
 
-function Row({ incident, withSlo, active }: { incident: Incident; withSlo: boolean; active: boolean }) {
+function Row({ incident, withSlo }: { incident: Incident; withSlo: boolean }) {
   const opened = instantMs(incident.opened_at);
-  const open = (event: MouseEvent) => event.target instanceof Element && !event.target.closest('a') && navigate(incidentHref(incident.id));
+  const open = (event: MouseEvent) =>
+    event.target instanceof Element && !event.target.closest('a') && navigate(incidentHref(incident.id));
   return (
-    <tr class={`link-row ${active ? 'active' : ''}`} data-testid="incident-row" data-state={incident.state} onClick={open}>
+    <tr class="link-row" data-testid="incident-row" data-state={incident.state} onClick={open}>
       <td>
         <IncidentBadge state={incident.state} />
       </td>
@@ -85,7 +87,11 @@ function Notified({ incident }: { incident: Incident }) {
   const sent = incident.notifications ?? [];
   if (sent.length === 0) return <span class="chip warn">nobody yet</span>;
   const delivered = sent.filter((one) => isDelivered(one.status)).length;
-  return <span class={`chip ${delivered === sent.length ? 'ok' : 'warn'}`}>{delivered} of {sent.length} delivered</span>;
+  return (
+    <span class={`chip ${delivered === sent.length ? 'ok' : 'warn'}`}>
+      {delivered} of {sent.length} delivered
+    </span>
+  );
 }
 
 export function isDelivered(status: string): boolean {

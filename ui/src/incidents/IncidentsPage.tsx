@@ -1,15 +1,14 @@
 // All incidents; the URL holds which state is shown.
-import { useState } from 'preact/hooks';
 import '../styles/incidents.css';
 import { apiUrl } from '../api/client';
 import type { IncidentsAnswer } from '../api/types';
 import { usePoll, useQuery } from '../api/useQuery';
 import { PageHead } from '../app/Shell';
-import { href, navigate, params, setParams } from '../app/router';
-import { useShortcuts } from '../app/shortcuts';
+import { href, params, setParams } from '../app/router';
+import { useRowKeys } from '../app/shortcuts';
 import { Receipt } from '../parts/Receipt';
 import { Answer, Empty } from '../parts/States';
-import { incidentHref, IncidentTable, inOrder } from './IncidentTable';
+import { IncidentTable, inOrder } from './IncidentTable';
 
 const POLL_MS = 5_000;
 const STATES: [string, string][] = [
@@ -23,19 +22,18 @@ export default function IncidentsPage() {
   const state = params.value.get('state') ?? '';
   const query = useQuery<IncidentsAnswer>(apiUrl('/incidents', { state }));
   const incidents = inOrder(query.data?.incidents ?? []);
-  const [active, setActive] = useState(-1);
-  const move = (step: number) => () => setActive(Math.min(incidents.length - 1, Math.max(0, active + step)));
-  useShortcuts('Incidents', [
-    { keys: 'j / ArrowDown', what: 'Next incident', run: move(1) },
-    { keys: 'k / ArrowUp', what: 'Previous incident', run: move(-1) },
-    { keys: 'Enter', what: 'Open the incident', run: () => incidents[active] && navigate(incidentHref(incidents[active].id)) },
-  ]);
+  useRowKeys('Incidents', 'incident');
   return (
     <>
       <PageHead title="Incidents" lead="What paged, whom, and why.">
         <div class="segmented" role="group" aria-label="Which incidents">
           {STATES.map(([value, word]) => (
-            <button key={word} type="button" aria-pressed={state === value} onClick={() => setParams({ state: value || null })}>
+            <button
+              key={word}
+              type="button"
+              aria-pressed={state === value}
+              onClick={() => setParams({ state: value || null })}
+            >
               {word}
             </button>
           ))}
@@ -50,7 +48,7 @@ export default function IncidentsPage() {
                   An incident opens when a burn-rate tier of an SLO fires. <a href={href('/slos')}>See the SLOs</a>.
                 </Empty>
               ) : (
-                <IncidentTable incidents={incidents} empty="" active={active} />
+                <IncidentTable incidents={incidents} empty="" />
               )}
             </section>
             <Receipt receipt={data.receipt} />

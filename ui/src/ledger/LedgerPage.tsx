@@ -33,7 +33,12 @@ export default function LedgerPage() {
           <>
             <Verdict data={data} />
             {(data.components ?? []).map((one) => (
-              <section key={one.component} class="card" aria-label={`Ledger of ${one.component}`} data-testid="ledger-component">
+              <section
+                key={one.component}
+                class="card"
+                aria-label={`Ledger of ${one.component}`}
+                data-testid="ledger-component"
+              >
                 <header>
                   <h2>{one.component}</h2>
                 </header>
@@ -55,7 +60,9 @@ export default function LedgerPage() {
 }
 
 function Verdict({ data }: { data: LedgerAnswer }) {
-  const off = (data.components ?? []).flatMap((one) => (one.rows ?? []).map((row) => unexplained(row))).filter((n) => n !== 0);
+  const off = (data.components ?? [])
+    .flatMap((one) => (one.rows ?? []).map((row) => unexplained(row)))
+    .filter((n) => n !== 0);
   const silent = (data.agents ?? []).filter((agent) => agent.silent).length;
   const watermark = instantMs(data.watermark);
   return (
@@ -64,14 +71,17 @@ function Verdict({ data }: { data: LedgerAnswer }) {
         <dt>The sum</dt>
         <dd>
           <Icon name={off.length > 0 ? 'error' : 'ok'} />
-          {off.length > 0 ? `${count(off.reduce((sum, n) => sum + Math.abs(n), 0))} unexplained` : 'Every item is explained'}
+          {off.length > 0
+            ? `${count(off.reduce((sum, n) => sum + Math.abs(n), 0))} unexplained`
+            : 'Every item is explained'}
         </dd>
       </div>
       <div class="card">
         <dt>Watermark (UTC)</dt>
         <dd title="All data up to here has arrived; SLOs are evaluated at this instant">
           <Icon name="clock" />
-          {watermark === null ? 'none yet' : utcDateTime(watermark)} {watermark !== null && <small>{ago(watermark, Date.now())}</small>}
+          {watermark === null ? 'none yet' : utcDateTime(watermark)}{' '}
+          {watermark !== null && <small>{ago(watermark, Date.now())}</small>}
         </dd>
       </div>
       <div class={`card ${silent > 0 ? 'bad' : ''}`}>
@@ -92,13 +102,27 @@ function Rows({ rows }: { rows: LedgerRow[] }) {
         <thead>
           <tr>
             <th scope="col">Signal</th>
-            <th scope="col" class="num">Received</th>
-            <th scope="col" class="num">= Stored</th>
-            <th scope="col" class="num">+ Rejected</th>
-            <th scope="col" class="num">+ Shed</th>
-            <th scope="col" class="num">+ Sampled out</th>
-            <th scope="col" class="num">+ In flight</th>
-            <th scope="col" class="num">Unexplained</th>
+            <th scope="col" class="num">
+              Received
+            </th>
+            <th scope="col" class="num">
+              = Stored
+            </th>
+            <th scope="col" class="num">
+              + Rejected
+            </th>
+            <th scope="col" class="num">
+              + Shed
+            </th>
+            <th scope="col" class="num">
+              + Sampled out
+            </th>
+            <th scope="col" class="num">
+              + In flight
+            </th>
+            <th scope="col" class="num">
+              Unexplained
+            </th>
           </tr>
         </thead>
         <tbody>
@@ -118,7 +142,18 @@ function Rows({ rows }: { rows: LedgerRow[] }) {
                 <Reasons by={row.shed} tone="warn" />
                 <Reasons by={row.sampled} tone="" />
                 <td class="num">{count(row.in_flight)}</td>
-                <td class="num">{off === 0 ? <span class="chip ok"><Icon name="check" />0</span> : <span class="chip bad"><Icon name="error" />{count(off)}</span>}</td>
+                <td class="num">
+                  {off === 0 ? (
+                    <span class="chip ok">
+                      <Icon name="check" />0
+                    </span>
+                  ) : (
+                    <span class="chip bad">
+                      <Icon name="error" />
+                      {count(off)}
+                    </span>
+                  )}
+                </td>
               </tr>
             );
           })}
@@ -129,7 +164,9 @@ function Rows({ rows }: { rows: LedgerRow[] }) {
 }
 
 function Reasons({ by, tone }: { by: Record<string, number> | undefined; tone: string }) {
-  const entries = Object.entries(by ?? {}).filter(([, n]) => n > 0).sort(([, a], [, b]) => b - a);
+  const entries = Object.entries(by ?? {})
+    .filter(([, n]) => n > 0)
+    .sort(([, a], [, b]) => b - a);
   if (entries.length === 0) return <td class="num muted">0</td>;
   return (
     <td class="num">
@@ -146,37 +183,60 @@ function Reasons({ by, tone }: { by: Record<string, number> | undefined; tone: s
 }
 
 function Agents({ agents }: { agents: AgentStatus[] }) {
-  if (agents.length === 0) return <Empty title="No agent has reported yet">Agents send a heartbeat every second. Without agents, data counts as closed on arrival.</Empty>;
+  if (agents.length === 0)
+    return (
+      <Empty title="No agent has reported yet">
+        Agents send a heartbeat every second. Without agents, data counts as closed on arrival.
+      </Empty>
+    );
   return (
-    <table class="table">
-      <thead>
-        <tr>
-          <th scope="col">Agent</th>
-          <th scope="col">State</th>
-          <th scope="col">Last seen</th>
-          <th scope="col">Closed up to (UTC)</th>
-          <th scope="col">Services</th>
-        </tr>
-      </thead>
-      <tbody>
-        {agents.map((agent) => {
-          const seen = instantMs(agent.last_seen);
-          const closed = instantMs(agent.closed_until);
-          return (
-            <tr key={`${agent.agent}${agent.epoch}`} data-testid="agent-row">
-              <td>
-                <strong class="mono">{agent.agent}</strong> <span class="muted small-text">epoch {agent.epoch}</span>
-              </td>
-              <td>{agent.silent ? <span class="chip bad"><Icon name="warn" />silent</span> : <span class="chip ok"><Icon name="ok" />live</span>}</td>
-              <td>{seen === null ? '–' : ago(seen, Date.now())}</td>
-              <td class="nowrap">{closed === null ? '–' : utcDateTime(closed)}</td>
-              <td>
-                <span class="row small-text">{(agent.services ?? []).map((name) => <ServiceName key={name} name={name} />)}</span>
-              </td>
-            </tr>
-          );
-        })}
-      </tbody>
-    </table>
+    <div class="scroll-x">
+      <table class="table">
+        <thead>
+          <tr>
+            <th scope="col">Agent</th>
+            <th scope="col">State</th>
+            <th scope="col">Last seen</th>
+            <th scope="col">Closed up to (UTC)</th>
+            <th scope="col">Services</th>
+          </tr>
+        </thead>
+        <tbody>
+          {agents.map((agent) => {
+            const seen = instantMs(agent.last_seen);
+            const closed = instantMs(agent.closed_until);
+            return (
+              <tr key={`${agent.agent}${agent.epoch}`} data-testid="agent-row">
+                <td>
+                  <strong class="mono">{agent.agent}</strong> <span class="muted small-text">epoch {agent.epoch}</span>
+                </td>
+                <td>
+                  {agent.silent ? (
+                    <span class="chip bad">
+                      <Icon name="warn" />
+                      silent
+                    </span>
+                  ) : (
+                    <span class="chip ok">
+                      <Icon name="ok" />
+                      live
+                    </span>
+                  )}
+                </td>
+                <td>{seen === null ? '–' : ago(seen, Date.now())}</td>
+                <td class="nowrap">{closed === null ? '–' : utcDateTime(closed)}</td>
+                <td>
+                  <span class="row small-text">
+                    {(agent.services ?? []).map((name) => (
+                      <ServiceName key={name} name={name} />
+                    ))}
+                  </span>
+                </td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </div>
   );
 }

@@ -36,7 +36,11 @@ export function LogRows({ logs, words, onFilter, footer }: Props) {
     { keys: 'j / ArrowDown', what: 'Next line', run: move(1) },
     { keys: 'k / ArrowUp', what: 'Previous line', run: move(-1) },
     { keys: 'Enter', what: 'Show or hide the line’s details', run: () => active >= 0 && toggle(active) },
-    { keys: 'o', what: 'Open the line’s trace', run: () => logs[active]?.trace_id && navigate(traceHref(logs[active])) },
+    {
+      keys: 'o',
+      what: 'Open the line’s trace',
+      run: () => logs[active]?.trace_id && navigate(traceHref(logs[active])),
+    },
   ]);
   return (
     <VirtualRows
@@ -46,7 +50,15 @@ export function LogRows({ logs, words, onFilter, footer }: Props) {
       active={active}
       label="Log lines"
       footer={footer}
-      row={(index) => <Line log={logs[index]} words={words} open={expanded.has(index)} active={index === active} onToggle={() => toggle(index)} />}
+      row={(index) => (
+        <Line
+          log={logs[index]}
+          words={words}
+          open={expanded.has(index)}
+          active={index === active}
+          onToggle={() => toggle(index)}
+        />
+      )}
       detail={(index) => <Detail log={logs[index]} onFilter={onFilter} />}
     />
   );
@@ -70,7 +82,12 @@ interface LineProps {
 function Line({ log, words, open, active, onToggle }: LineProps) {
   const pieces = highlight(log.body.slice(0, BODY_CHARS), words);
   return (
-    <div class={`log-line severity-${log.severity.toLowerCase()} ${active ? 'active' : ''}`} role="listitem" data-testid="log-row" onClick={(event) => event.target instanceof Element && !event.target.closest('a') && onToggle()}>
+    <div
+      class={`log-line severity-${log.severity.toLowerCase()} ${active ? 'active' : ''}`}
+      role="listitem"
+      data-testid="log-row"
+      onClick={(event) => event.target instanceof Element && !event.target.closest('a') && onToggle()}
+    >
       <button type="button" class="twisty" tabIndex={-1} aria-expanded={open} aria-label="Details of this line">
         <Icon name={open ? 'down' : 'right'} />
       </button>
@@ -84,7 +101,14 @@ function Line({ log, words, open, active, onToggle }: LineProps) {
         {pieces.map((piece, index) => (index % 2 ? <mark key={index}>{piece}</mark> : piece))}
       </span>
       {log.trace_id && (
-        <a class="log-trace" href={traceHref(log)} title="Open the trace of this line" aria-label="Open the trace of this line" tabIndex={-1} data-testid="log-trace-link">
+        <a
+          class="log-trace"
+          href={traceHref(log)}
+          title="Open the trace of this line"
+          aria-label="Open the trace of this line"
+          tabIndex={-1}
+          data-testid="log-trace-link"
+        >
           <Icon name="traces" /> trace
         </a>
       )}
@@ -94,7 +118,14 @@ function Line({ log, words, open, active, onToggle }: LineProps) {
 
 function Detail({ log, onFilter }: { log: LogRecord; onFilter: Props['onFilter'] }) {
   const ids = Object.fromEntries(
-    Object.entries({ service: log.service_name, severity: log.severity, event: log.event_name, trace_id: log.trace_id, span_id: log.span_id, correlation_id: log.correlation_id }).filter(([, value]) => value),
+    Object.entries({
+      service: log.service_name,
+      severity: log.severity,
+      event: log.event_name,
+      trace_id: log.trace_id,
+      span_id: log.span_id,
+      correlation_id: log.correlation_id,
+    }).filter(([, value]) => value),
   );
   return (
     <div class="log-detail">

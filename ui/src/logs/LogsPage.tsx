@@ -21,7 +21,13 @@ const PAGE_ROWS = 500;
 
 export default function LogsPage() {
   const get = (key: string) => params.value.get(key) ?? '';
-  const filters = { query: get('query'), service: get('service'), severity: get('severity'), trace_id: get('trace_id'), correlation_id: get('correlation_id') };
+  const filters = {
+    query: get('query'),
+    service: get('service'),
+    severity: get('severity'),
+    trace_id: get('trace_id'),
+    correlation_id: get('correlation_id'),
+  };
   const services = useQuery<ServicesAnswer>(apiUrl('/services', rangeQuery.value));
   const query = useQuery<LogsAnswer>(apiUrl('/logs', { ...filters, ...rangeQuery.value, limit: PAGE_ROWS }));
   const misread = query.error?.status === 400 ? query.error.message : null;
@@ -66,8 +72,10 @@ function Found({ data, filters }: { data: LogsAnswer; filters: Record<string, st
   const counted = data.matched !== null && data.matched !== undefined;
   const matched = Math.max(data.matched ?? 0, logs.length);
   const more = !older.end && (counted ? logs.length < matched : logs.length >= PAGE_ROWS);
-  const zoom = (startMs: number, endMs: number) => setParams(rangeParams({ kind: 'absolute', startMs: Math.floor(startMs), endMs: Math.ceil(endMs) }));
-  const filter = (key: string, value: string, exclude: boolean) => setParams({ query: withTerm(filters.query, key, value, exclude) });
+  const zoom = (startMs: number, endMs: number) =>
+    setParams(rangeParams({ kind: 'absolute', startMs: Math.floor(startMs), endMs: Math.ceil(endMs) }));
+  const filter = (key: string, value: string, exclude: boolean) =>
+    setParams({ query: withTerm(filters.query, key, value, exclude) });
   const footer = more && (
     <div class="log-more">
       <button type="button" class="button" disabled={older.loading} onClick={older.load}>
@@ -80,14 +88,22 @@ function Found({ data, filters }: { data: LogsAnswer; filters: Record<string, st
     <section class="card log-card" aria-label="Lines found">
       <header>
         <h2 class="grow" data-testid="log-count">
-          {plural(matched, 'line')}{!counted && more ? ' or more' : ''} {matched > logs.length && <span class="muted">· newest {count(logs.length)} shown</span>}
+          {plural(matched, 'line')}
+          {!counted && more ? ' or more' : ''}{' '}
+          {matched > logs.length && <span class="muted">· newest {count(logs.length)} shown</span>}
         </h2>
         {data.receipt?.complete && <Receipt receipt={data.receipt} />}
       </header>
-      {!data.receipt?.complete && <div class="body"><Receipt receipt={data.receipt} /></div>}
+      {!data.receipt?.complete && (
+        <div class="body">
+          <Receipt receipt={data.receipt} />
+        </div>
+      )}
       <Volume volume={data.volume ?? []} range={range.value} onZoom={zoom} />
       {logs.length === 0 ? (
-        <Empty title="No line matches">Widen the time range or drop a word. Words must match whole; add * for beginnings, like time*.</Empty>
+        <Empty title="No line matches">
+          Widen the time range or drop a word. Words must match whole; add * for beginnings, like time*.
+        </Empty>
       ) : (
         <LogRows logs={logs} words={wordsOf(filters.query)} onFilter={filter} footer={footer} />
       )}
@@ -97,7 +113,13 @@ function Found({ data, filters }: { data: LogsAnswer; filters: Record<string, st
 
 /** The first answer and what was loaded below it; starts anew with every new first answer. */
 function useOlder(data: LogsAnswer, filters: Record<string, string>) {
-  const [state, setState] = useState<{ from: LogsAnswer; extra: LogRecord[]; loading: boolean; end: boolean; error: ApiError | null }>({ from: data, extra: [], loading: false, end: false, error: null });
+  const [state, setState] = useState<{
+    from: LogsAnswer;
+    extra: LogRecord[];
+    loading: boolean;
+    end: boolean;
+    error: ApiError | null;
+  }>({ from: data, extra: [], loading: false, end: false, error: null });
   useEffect(() => setState({ from: data, extra: [], loading: false, end: false, error: null }), [data]);
   const extra = state.from === data ? state.extra : [];
   const logs = extra.length > 0 ? [...(data.logs ?? []), ...extra] : (data.logs ?? []);
@@ -111,9 +133,18 @@ function useOlder(data: LogsAnswer, filters: Record<string, string>) {
       (answer) => {
         const known = new Set(logs.slice(-PAGE_ROWS).map(identity));
         const fresh = (answer.logs ?? []).filter((log) => !known.has(identity(log)));
-        setState((old) => (old.from === data ? { ...old, extra: [...old.extra, ...fresh], loading: false, end: fresh.length === 0, error: null } : old));
+        setState((old) =>
+          old.from === data
+            ? { ...old, extra: [...old.extra, ...fresh], loading: false, end: fresh.length === 0, error: null }
+            : old,
+        );
       },
-      (error: unknown) => setState((old) => ({ ...old, loading: false, error: error instanceof ApiError ? error : new ApiError(String(error), 0, 'bug') })),
+      (error: unknown) =>
+        setState((old) => ({
+          ...old,
+          loading: false,
+          error: error instanceof ApiError ? error : new ApiError(String(error), 0, 'bug'),
+        })),
     );
   };
   return { logs, load, loading: state.loading, end: state.end, error: state.error };

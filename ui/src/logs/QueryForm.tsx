@@ -43,15 +43,39 @@ export function QueryForm({ query, service, severity, services, problem }: Props
         </label>
         <div class="query-box">
           <Icon name="search" />
-          <input id="log-query" class="input mono" data-search data-testid="log-query" spellcheck={false} autocomplete="off" placeholder='Search: words, "a phrase", field:value, -without, (a OR b)' value={draft} aria-invalid={problem !== null} aria-describedby="log-query-problem" onInput={(event) => setDraft(event.currentTarget.value)} />
+          <input
+            id="log-query"
+            class="input mono"
+            data-search
+            data-testid="log-query"
+            spellcheck={false}
+            autocomplete="off"
+            placeholder='Search: words, "a phrase", field:value, -without, (a OR b)'
+            value={draft}
+            aria-invalid={problem !== null}
+            aria-describedby="log-query-problem"
+            onInput={(event) => setDraft(event.currentTarget.value)}
+          />
         </div>
-        <select class="input" aria-label="Service" data-testid="field-service" value={service} onChange={(event) => setParams({ service: event.currentTarget.value })}>
+        <select
+          class="input"
+          aria-label="Service"
+          data-testid="field-service"
+          value={service}
+          onChange={(event) => setParams({ service: event.currentTarget.value })}
+        >
           <option value="">Any service</option>
           {names.map((name) => (
             <option key={name}>{name}</option>
           ))}
         </select>
-        <select class="input" aria-label="Severity" data-testid="field-severity" value={severity} onChange={(event) => setParams({ severity: event.currentTarget.value })}>
+        <select
+          class="input"
+          aria-label="Severity"
+          data-testid="field-severity"
+          value={severity}
+          onChange={(event) => setParams({ severity: event.currentTarget.value })}
+        >
           <option value="">Any severity</option>
           {SEVERITIES.map((name) => (
             <option key={name}>{name}</option>

@@ -21,13 +21,13 @@ export function Volume({ volume, range, onZoom }: Props) {
   if (volume.length === 0) return null;
   const stepMs = volume.length > 1 ? volume[1].time_unix_ms - volume[0].time_unix_ms : range.endMs - range.startMs;
   const span = Math.max(1, range.endMs - range.startMs);
-  const most = Math.max(1, ...volume.map((bucket) => bucket.count));
-  const x = (ms: number) => ((ms - range.startMs) / span) * 100;
+  const most = Math.max(0, ...volume.map((bucket) => bucket.count));
   const share = (event: PointerEvent) => {
     const rect = box.current?.getBoundingClientRect();
     return rect ? Math.min(1, Math.max(0, (event.clientX - rect.left) / rect.width)) : 0;
   };
-  const bucketAt = (part: number) => volume.findIndex((bucket) => bucket.time_unix_ms + stepMs > range.startMs + part * span);
+  const bucketAt = (part: number) =>
+    volume.findIndex((bucket) => bucket.time_unix_ms + stepMs > range.startMs + part * span);
   const zoomTo = (bucket: VolumeBucket) => onZoom(bucket.time_unix_ms, bucket.time_unix_ms + stepMs);
   const finish = () => {
     if (drag && Math.abs(drag.to - drag.from) > 0.004) {
@@ -66,33 +66,58 @@ export function Volume({ volume, range, onZoom }: Props) {
         onPointerUp={finish}
         onPointerLeave={() => !drag && setAt(-1)}
       >
-        <svg width="100%" height={HEIGHT} aria-hidden="true">
-          <defs>
-            <pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
-              <rect width="5" height="5" class="volume-error" />
-              <line x1="0" y1="0" x2="0" y2="5" class="volume-hatch" />
-            </pattern>
-          </defs>
-          {volume.map((bucket, index) => {
-            const tall = (bucket.count / most) * (HEIGHT - 4);
-            const bad = (Math.min(bucket.errors, bucket.count) / most) * (HEIGHT - 4);
-            const left = `${x(bucket.time_unix_ms)}%`;
-            const wide = `${Math.max(0.1, (stepMs / span) * 100 - 0.18)}%`;
-            return (
-              <g key={bucket.time_unix_ms} class={index === at ? 'active' : ''}>
-                <rect x={left} width={wide} y={HEIGHT - tall} height={tall} class="volume-bar" />
-                {bad > 0 && <rect x={left} width={wide} y={HEIGHT - Math.max(2, bad)} height={Math.max(2, bad)} fill="url(#hatch)" />}
-              </g>
-            );
-          })}
-        </svg>
-        {drag && <div class="volume-drag" style={{ left: `${Math.min(drag.from, drag.to) * 100}%`, width: `${Math.abs(drag.to - drag.from) * 100}%` }} />}
+        <Bars volume={volume} range={range} stepMs={stepMs} active={at} />
+        {drag && (
+          <div
+            class="volume-drag"
+            style={{ left: `${Math.min(drag.from, drag.to) * 100}%`, width: `${Math.abs(drag.to - drag.from) * 100}%` }}
+          />
+        )}
       </div>
       <div class="volume-axis muted">
         <span>{utcField(range.startMs)} UTC</span>
-        <span aria-live="polite">{shown ? `${utcClock(shown.time_unix_ms)} UTC: ${plural(shown.count, 'line')}, ${plural(shown.errors, 'error')}` : 'drag to zoom · hatched: errors'}</span>
+        <span aria-live="polite">
+          {shown
+            ? `${utcClock(shown.time_unix_ms)} UTC: ${plural(shown.count, 'line')}, ${plural(shown.errors, 'error')}`
+            : 'drag to zoom · hatched: errors'}
+        </span>
         <span>{utcField(range.endMs)} UTC</span>
       </div>
     </div>
+  );
+}
+
+interface BarsProps {
+  volume: VolumeBucket[];
+  range: ResolvedRange;
+  stepMs: number;
+  active: number;
+}
+
+function Bars({ volume, range, stepMs, active }: BarsProps) {
+  const span = Math.max(1, range.endMs - range.startMs);
+  const most = Math.max(1, ...volume.map((bucket) => bucket.count));
+  const wide = `${Math.max(0.1, (stepMs / span) * 100 - 0.18)}%`;
+  return (
+    <svg width="100%" height={HEIGHT} aria-hidden="true">
+      <defs>
+        <pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+          <rect width="5" height="5" class="volume-error" />
+          <line x1="0" y1="0" x2="0" y2="5" class="volume-hatch" />
+        </pattern>
+      </defs>
+      {volume.map((bucket, index) => {
+        const left = `${((bucket.time_unix_ms - range.startMs) / span) * 100}%`;
+        const tall = (bucket.count / most) * (HEIGHT - 4);
+        const errors = Math.min(bucket.errors, bucket.count);
+        const bad = errors > 0 ? Math.max(2, (errors / most) * (HEIGHT - 4)) : 0;
+        return (
+          <g key={bucket.time_unix_ms} class={index === active ? 'active' : ''}>
+            <rect x={left} width={wide} y={HEIGHT - tall} height={tall} class="volume-bar" />
+            {bad > 0 && <rect x={left} width={wide} y={HEIGHT - bad} height={bad} fill="url(#hatch)" />}
+          </g>
+        );
+      })}
+    </svg>
   );
 }

@@ -40,7 +40,8 @@ export default function MetricsPage() {
         {(data) =>
           (data.metrics ?? []).length === 0 ? (
             <Empty title="No metric in this time range" icon="metrics">
-              Send OTLP metrics or spans to port 4317 or 4318 of the agent, or widen the time range. Request metrics are derived from spans by themselves.
+              Send OTLP metrics or spans to port 4317 or 4318 of the agent, or widen the time range. Request metrics are
+              derived from spans by themselves.
             </Empty>
           ) : (
             <Explorer metrics={data.metrics} />
@@ -53,17 +54,36 @@ export default function MetricsPage() {
 
 function Explorer({ metrics }: { metrics: MetricInfo[] }) {
   const get = (key: string) => params.value.get(key) ?? '';
-  const metric = metrics.find((one) => one.name === get('metric')) ?? metrics.find((one) => one.name === 'traces.span.metrics.duration') ?? metrics[0];
+  const metric =
+    metrics.find((one) => one.name === get('metric')) ??
+    metrics.find((one) => one.name === 'traces.span.metrics.duration') ??
+    metrics[0];
   const functions = FUNCTIONS[metric.kind] ?? FUNCTIONS.gauge;
   const fn = functions.includes(get('fn')) ? get('fn') : (FIRST_FN[metric.kind] ?? 'last');
   const groups = params.value.getAll('group');
   const attributes = splitAttributes(get('attributes')) ?? [];
   const step = stepFor(range.value.endMs - range.value.startMs);
-  const url = apiUrl('/metrics/range', { metric: metric.name, fn, service: get('service'), attribute: attributes, group_by: groups, ...rangeQuery.value, step });
+  const url = apiUrl('/metrics/range', {
+    metric: metric.name,
+    fn,
+    service: get('service'),
+    attribute: attributes,
+    group_by: groups,
+    ...rangeQuery.value,
+    step,
+  });
   const query = useQuery<RangeAnswer>(url);
   return (
     <>
-      <MetricForm metrics={metrics} metric={metric} functions={functions} fn={fn} service={get('service')} groups={groups} attributes={get('attributes')} />
+      <MetricForm
+        metrics={metrics}
+        metric={metric}
+        functions={functions}
+        fn={fn}
+        service={get('service')}
+        groups={groups}
+        attributes={get('attributes')}
+      />
       <Answer query={query} what="this metric">
         {(data) => <Drawn answer={data} title={`${fn} of ${metric.name}`} />}
       </Answer>
@@ -73,14 +93,24 @@ function Explorer({ metrics }: { metrics: MetricInfo[] }) {
 
 function Drawn({ answer, title }: { answer: RangeAnswer; title: string }) {
   const all = answer.series ?? [];
-  const series = useMemo(() => plotSeries(all, all.map((one) => seriesName(one.labels, null, answer.fn))), [answer]);
+  const series = useMemo(
+    () =>
+      plotSeries(
+        all,
+        all.map((one) => seriesName(one.labels, null, answer.fn)),
+      ),
+    [answer],
+  );
   const exemplars = useMemo(() => plotExemplars(all, answer.unit), [answer]);
   const bound = exactness(answer);
   return (
     <section class="card" aria-label="Chart">
       <header>
         <h2 class="grow">
-          {title} <span class="muted">· {answer.resolution} rollup, one point each {answer.step_s} s</span>
+          {title}{' '}
+          <span class="muted">
+            · {answer.resolution} rollup, one point each {answer.step_s} s
+          </span>
         </h2>
         {answer.receipt?.complete && <Receipt receipt={answer.receipt} />}
       </header>

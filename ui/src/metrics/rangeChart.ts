@@ -10,11 +10,18 @@ import { utcDateTime } from '../time/instant';
 export const MAX_SERIES = 24;
 
 /** `{service}` and `{label}` filled in from the labels; without a template the label values, or `fallback`. */
-export function seriesName(labels: Record<string, string>, template: string | null | undefined, fallback: string, only = false): string {
+export function seriesName(
+  labels: Record<string, string>,
+  template: string | null | undefined,
+  fallback: string,
+  only = false,
+): string {
   const entries = Object.entries(labels ?? {});
   if (template) {
     const filled = template.replace(/\{\{?\s*([^{}]+?)\s*\}?\}/g, (_all, key: string) => labels?.[key] ?? '–');
-    return filled !== template || entries.length === 0 || only ? filled : `${template} ${entries.map(([, value]) => value).join(' · ')}`;
+    return filled !== template || entries.length === 0 || only
+      ? filled
+      : `${template} ${entries.map(([, value]) => value).join(' · ')}`;
   }
   if (entries.length === 0) return fallback;
   return entries.length === 1 ? entries[0][1] || '(empty)' : entries.map(([key, value]) => `${key}=${value}`).join(' ');
@@ -50,7 +57,8 @@ export function plotExemplars(series: RangeSeries[], unit: string): PlotExemplar
 export function exactness(answer: RangeAnswer): string | null {
   const bounds = [...new Set(answer.series.map((one) => one.bucket_bound).filter(Boolean))];
   const worst = Math.max(0, ...answer.series.map((one) => one.err_bound ?? 0));
-  if (bounds.some((bound) => bound?.startsWith('explicit'))) return 'explicit buckets: the true quantile is somewhere in its bucket';
+  if (bounds.some((bound) => bound?.startsWith('explicit')))
+    return 'explicit buckets: the true quantile is somewhere in its bucket';
   if (worst > 0) return `HDR histogram: within ±${percent(worst)} of the true value`;
   return bounds[0] ?? null;
 }

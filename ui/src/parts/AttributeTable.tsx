@@ -29,10 +29,22 @@ export function AttributeTable({ attributes, empty = 'None.', onFilter }: Props)
             </td>
             {onFilter && (
               <td class="attribute-actions">
-                <button type="button" class="button quiet small" aria-label={`Only ${key} = this value`} title="Only this value" onClick={() => onFilter(key, valueText(value), false)}>
+                <button
+                  type="button"
+                  class="button quiet small"
+                  aria-label={`Only ${key} = this value`}
+                  title="Only this value"
+                  onClick={() => onFilter(key, valueText(value), false)}
+                >
                   <Icon name="plus" />
                 </button>
-                <button type="button" class="button quiet small" aria-label={`Without ${key} = this value`} title="Without this value" onClick={() => onFilter(key, valueText(value), true)}>
+                <button
+                  type="button"
+                  class="button quiet small"
+                  aria-label={`Without ${key} = this value`}
+                  title="Without this value"
+                  onClick={() => onFilter(key, valueText(value), true)}
+                >
                   <Icon name="minus" />
                 </button>
               </td>

@@ -20,7 +20,15 @@ async function copyText(text: string): Promise<boolean> {
   }
 }
 
-export function CopyButton({ text, label, quiet = true }: { text: string | (() => string); label: string; quiet?: boolean }) {
+export function CopyButton({
+  text,
+  label,
+  quiet = true,
+}: {
+  text: string | (() => string);
+  label: string;
+  quiet?: boolean;
+}) {
   const [state, setState] = useState<'idle' | 'done' | 'failed'>('idle');
   const copy = async () => {
     setState((await copyText(typeof text === 'string' ? text : text())) ? 'done' : 'failed');

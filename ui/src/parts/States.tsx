@@ -17,7 +17,15 @@ export function Loading({ what, rows = 6 }: { what: string; rows?: number }) {
   );
 }
 
-export function Empty({ title, icon = 'search', children }: { title: string; icon?: IconName; children?: ComponentChildren }) {
+export function Empty({
+  title,
+  icon = 'search',
+  children,
+}: {
+  title: string;
+  icon?: IconName;
+  children?: ComponentChildren;
+}) {
   return (
     <div class="empty">
       <Icon name={icon} />
@@ -28,14 +36,17 @@ export function Empty({ title, icon = 'search', children }: { title: string; ico
 }
 
 const ADVICE: Record<string, string> = {
-  overload: 'The server is busy and turned this request away. Wait a few seconds or narrow the time range, then try again.',
+  overload:
+    'The server is busy and turned this request away. Wait a few seconds or narrow the time range, then try again.',
   corrupt: 'A stored file is damaged. The server log names the file and offset; the rest of the data is unaffected.',
   bug: 'This is a fault in Daymark. The server log has the details.',
 };
 
 function advice(error: ApiError): string {
-  if (error.status === 0) return 'Check that daymark is running and that this machine can reach it. Nothing is lost: ingest does not depend on this page.';
-  if (error.status === 404) return 'It may be older than the retention, mistyped, or not yet stored. New data can be queried about 2 s after it is acknowledged.';
+  if (error.status === 0)
+    return 'Check that daymark is running and that this machine can reach it. Nothing is lost: ingest does not depend on this page.';
+  if (error.status === 404)
+    return 'It may be older than the retention, mistyped, or not yet stored. New data can be queried about 2 s after it is acknowledged.';
   if (error.status === 501) return 'This server was built without that feature.';
   if (error.errorClass in ADVICE) return ADVICE[error.errorClass];
   if (error.status >= 500) return 'Try again; if it stays, look at the server log.';
@@ -75,7 +86,13 @@ function AskKey() {
         <strong>This server asks for a tenant key</strong>
         <label class="field">
           <span>Key (kept in this tab only)</span>
-          <input class="input" type="password" autocomplete="off" value={key} onInput={(event) => set(event.currentTarget.value)} />
+          <input
+            class="input"
+            type="password"
+            autocomplete="off"
+            value={key}
+            onInput={(event) => set(event.currentTarget.value)}
+          />
         </label>
         <button type="submit" class="button primary">
           Use this key
@@ -86,7 +103,11 @@ function AskKey() {
 }
 
 /** Shows the children once there is data; keeps showing the last data under an error. */
-export function Answer<T>({ query, what, children }: {
+export function Answer<T>({
+  query,
+  what,
+  children,
+}: {
   query: { data: T | null; error: ApiError | null; loading: boolean };
   what: string;
   children: (data: T) => ComponentChildren;

@@ -47,23 +47,39 @@ export function VirtualRows(props: VirtualProps) {
     if (!element || props.active < 0) return;
     const top = offset(props.active);
     if (top < element.scrollTop) element.scrollTop = top;
-    else if (top + rowHeight > element.scrollTop + element.clientHeight) element.scrollTop = top + rowHeight - element.clientHeight;
+    else if (top + rowHeight > element.scrollTop + element.clientHeight)
+      element.scrollTop = top + rowHeight - element.clientHeight;
   }, [props.active]);
 
   const first = Math.max(0, rowAt(view.top, rowHeight, order, extra) - OVERSCAN);
   const rows: ComponentChildren[] = [];
-  for (let index = first, y = offset(first); index < count && y < view.top + view.height + OVERSCAN * rowHeight; index += 1) {
+  for (
+    let index = first, y = offset(first);
+    index < count && y < view.top + view.height + OVERSCAN * rowHeight;
+    index += 1
+  ) {
     const open = expanded.has(index);
     rows.push(
       <div key={index} class="virtual-row" style={{ transform: `translateY(${y}px)` }}>
         {props.row(index)}
-        {open && <Measured onHeight={(px) => heights.get(index) !== px && setHeights(new Map(heights).set(index, px))}>{props.detail(index)}</Measured>}
+        {open && (
+          <Measured onHeight={(px) => heights.get(index) !== px && setHeights(new Map(heights).set(index, px))}>
+            {props.detail(index)}
+          </Measured>
+        )}
       </div>,
     );
     y += rowHeight + (open ? extra(index) : 0);
   }
   return (
-    <div class="virtual" ref={box} role="list" aria-label={props.label} tabIndex={0} onScroll={(event) => setView({ top: event.currentTarget.scrollTop, height: event.currentTarget.clientHeight })}>
+    <div
+      class="virtual"
+      ref={box}
+      role="list"
+      aria-label={props.label}
+      tabIndex={0}
+      onScroll={(event) => setView({ top: event.currentTarget.scrollTop, height: event.currentTarget.clientHeight })}
+    >
       <div class="virtual-space" style={{ height: `${total}px` }}>
         {rows}
       </div>

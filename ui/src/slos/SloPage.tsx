@@ -26,9 +26,26 @@ export default function SloPage({ id }: PageProps) {
   const slo = query.data;
   return (
     <>
-      <PageHead title={slo?.name ?? id} lead={slo && <span class="row"><ServiceName name={slo.service} /><span class="muted">{slo.kind} · {slo.target} % over {slo.window} · owner {slo.owner || 'not named'}</span></span>}>
+      <PageHead
+        title={slo?.name ?? id}
+        lead={
+          slo && (
+            <span class="row">
+              <ServiceName name={slo.service} />
+              <span class="muted">
+                {slo.kind} · {slo.target} % over {slo.window} · owner {slo.owner || 'not named'}
+              </span>
+            </span>
+          )
+        }
+      >
         {slo && <SloBadge state={slo.state} />}
-        <OutLink address={slo?.runbook} icon="book" label="Runbook" primary={slo?.state === 'breached' || slo?.state === 'at_risk'} />
+        <OutLink
+          address={slo?.runbook}
+          icon="book"
+          label="Runbook"
+          primary={slo?.state === 'breached' || slo?.state === 'at_risk'}
+        />
         <OutLink address={dashboardHref(slo?.dashboard)} icon="dashboards" label="Dashboard" />
       </PageHead>
       <Answer query={query} what="this SLO">
@@ -44,12 +61,27 @@ export function dashboardHref(named: string | null | undefined): string | null {
 }
 
 /** A link from a definition. Ours keep the time range; others open in a new tab; what is not http(s) is not linked. */
-export function OutLink({ address, icon, label, primary }: { address: string | null | undefined; icon: IconName; label: string; primary?: boolean }) {
+export function OutLink({
+  address,
+  icon,
+  label,
+  primary,
+}: {
+  address: string | null | undefined;
+  icon: IconName;
+  label: string;
+  primary?: boolean;
+}) {
   const to = safeHref(address);
   if (!to) return null;
   const own = to.startsWith('/');
   return (
-    <a class={`button ${primary ? 'primary' : ''}`} href={own ? href(to) : to} target={own ? undefined : '_blank'} rel="noreferrer">
+    <a
+      class={`button ${primary ? 'primary' : ''}`}
+      href={own ? href(to) : to}
+      target={own ? undefined : '_blank'}
+      rel="noreferrer"
+    >
       <Icon name={icon} /> {label} {!own && <Icon name="external" />}
     </a>
   );
@@ -107,7 +139,11 @@ function Verdict({ slo }: { slo: SloDetail }) {
       : firing.length > 0
         ? ['warn', 'warn', `Look into it today: ${firing[0].name} is firing.`]
         : slo.state === 'unknown'
-          ? ['unknown', 'unknown', 'Nobody can tell: data is missing. Restore the data first; an objective over missing data is never called met.']
+          ? [
+              'unknown',
+              'unknown',
+              'Nobody can tell: data is missing. Restore the data first; an objective over missing data is never called met.',
+            ]
           : slo.state === 'at_risk'
             ? ['warn', 'warn', 'Little budget is left. Nothing is firing.']
             : ['ok', 'ok', 'Nothing to do: the objective is met and no tier is firing.'];
@@ -131,10 +167,24 @@ function Tiles({ slo }: { slo: SloDetail }) {
       <Tile name="SLI" note={`target ${slo.target} %`}>
         {slo.sli === null || slo.sli === undefined ? 'unknown' : percent(slo.sli)}
       </Tile>
-      <Tile name="Error budget left" note={slo.budget ? `${count(Math.round(slo.budget.spent))} of ${count(Math.round(slo.budget.total))} bad allowed` : ''}>
-        {remaining === null || remaining === undefined ? 'unknown' : remaining < 0 ? `${percent(-remaining)} over` : percent(remaining)}
+      <Tile
+        name="Error budget left"
+        note={
+          slo.budget
+            ? `${count(Math.round(slo.budget.spent))} of ${count(Math.round(slo.budget.total))} bad allowed`
+            : ''
+        }
+      >
+        {remaining === null || remaining === undefined
+          ? 'unknown'
+          : remaining < 0
+            ? `${percent(-remaining)} over`
+            : percent(remaining)}
       </Tile>
-      <Tile name="Burning now" note={fastest ? `over ${longDuration(fastest.short_s)}; 1× spends exactly the budget` : ''}>
+      <Tile
+        name="Burning now"
+        note={fastest ? `over ${longDuration(fastest.short_s)}; 1× spends exactly the budget` : ''}
+      >
         {burn(fastest?.short_burn)}
       </Tile>
       <Tile name="Spent at this pace in" note="a pace, not a forecast">
@@ -189,7 +239,18 @@ function Burndown({ slo }: { slo: SloDetail }) {
         <h2 id="budget">Error budget left</h2>
       </header>
       <div class="body">
-        {points.length === 0 ? <p class="muted">No data in the window yet, so there is no budget to draw.</p> : <Chart title="Error budget left" series={series} unit="ratio" height={200} floor={lowest < 0 ? lowest * 1.1 : 0} thresholds={[{ value: 0, label: 'spent' }]} />}
+        {points.length === 0 ? (
+          <p class="muted">No data in the window yet, so there is no budget to draw.</p>
+        ) : (
+          <Chart
+            title="Error budget left"
+            series={series}
+            unit="ratio"
+            height={200}
+            floor={lowest < 0 ? lowest * 1.1 : 0}
+            thresholds={[{ value: 0, label: 'spent' }]}
+          />
+        )}
       </div>
     </section>
   );
@@ -200,7 +261,12 @@ function GoodTotal({ slo }: { slo: SloDetail }) {
   const series = useMemo(
     () => [
       { label: 'all', token: '--c9', points: points.map(([ms, , total]) => [ms, total] as [number, number]) },
-      { label: 'bad', token: '--bad-fill', points: points.map(([ms, good, total]) => [ms, total - good] as [number, number]), fill: true },
+      {
+        label: 'bad',
+        token: '--bad-fill',
+        points: points.map(([ms, good, total]) => [ms, total - good] as [number, number]),
+        fill: true,
+      },
     ],
     [points],
   );
@@ -209,7 +275,13 @@ function GoodTotal({ slo }: { slo: SloDetail }) {
       <header>
         <h2 id="events">Requests, and the bad ones among them</h2>
       </header>
-      <div class="body">{points.length === 0 ? <p class="muted">No requests in the window yet.</p> : <Chart title="Requests and bad requests" series={series} unit="" height={200} />}</div>
+      <div class="body">
+        {points.length === 0 ? (
+          <p class="muted">No requests in the window yet.</p>
+        ) : (
+          <Chart title="Requests and bad requests" series={series} unit="" height={200} />
+        )}
+      </div>
     </section>
   );
 }
@@ -222,7 +294,16 @@ function Examples({ slo }: { slo: SloDetail }) {
         <h2 id="examples" class="grow">
           Traces that spent the budget
         </h2>
-        <a href={href('/traces', slo.kind === 'latency' ? { service: slo.service, sort: 'duration' } : { service: slo.service, errors: 'true' })}>Search more</a>
+        <a
+          href={href(
+            '/traces',
+            slo.kind === 'latency'
+              ? { service: slo.service, sort: 'duration' }
+              : { service: slo.service, errors: 'true' },
+          )}
+        >
+          Search more
+        </a>
       </header>
       <div class="body">
         {traces.length === 0 && <p class="muted">No bad trace is known in the window.</p>}

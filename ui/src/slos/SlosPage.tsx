@@ -1,12 +1,11 @@
 // Where every service stands against its objective: worst first, so that the first line is what to look at.
-import { useState } from 'preact/hooks';
 import '../styles/slos.css';
 import { apiUrl } from '../api/client';
 import type { Slo, SlosAnswer, SloState } from '../api/types';
 import { usePoll, useQuery } from '../api/useQuery';
 import { PageHead } from '../app/Shell';
 import { href, navigate, params, setParams } from '../app/router';
-import { useShortcuts } from '../app/shortcuts';
+import { useRowKeys } from '../app/shortcuts';
 import { ServiceName, SloBadge } from '../parts/Badges';
 import { Icon } from '../parts/Icon';
 import { Receipt } from '../parts/Receipt';
@@ -25,13 +24,7 @@ export default function SlosPage() {
   const service = params.value.get('service');
   const all = ranked(query.data?.slos ?? []);
   const shown = all.filter((slo) => (!state || slo.state === state) && (!service || slo.service === service));
-  const [active, setActive] = useState(-1);
-  const move = (step: number) => () => setActive(Math.min(shown.length - 1, Math.max(0, active + step)));
-  useShortcuts('SLOs', [
-    { keys: 'j / ArrowDown', what: 'Next SLO', run: move(1) },
-    { keys: 'k / ArrowUp', what: 'Previous SLO', run: move(-1) },
-    { keys: 'Enter', what: 'Open the SLO', run: () => shown[active] && navigate(sloHref(shown[active].id)) },
-  ]);
+  useRowKeys('SLOs', 'SLO');
   return (
     <>
       <PageHead title="SLOs" lead="Where each service stands against its objectives, worst first." />
@@ -39,14 +32,22 @@ export default function SlosPage() {
         {(data) =>
           all.length === 0 ? (
             <Empty title="No SLO is defined yet" icon="slos">
-              Put an SLO file into the definitions folder (<code>daymark up --definitions DIR</code>) and check it with <code>daymark slo check DIR</code>.
+              Put an SLO file into the definitions folder (<code>daymark up --definitions DIR</code>) and check it with{' '}
+              <code>daymark slo check DIR</code>.
             </Empty>
           ) : (
             <>
               <Summary slos={all} chosen={state} />
-              {service && <p class="row">Only SLOs of <ServiceName name={service} /> <button type="button" class="button small" onClick={() => setParams({ service: null })}>Show all</button></p>}
+              {service && (
+                <p class="row">
+                  Only SLOs of <ServiceName name={service} />{' '}
+                  <button type="button" class="button small" onClick={() => setParams({ service: null })}>
+                    Show all
+                  </button>
+                </p>
+              )}
               <section class="card" aria-label="SLOs">
-                <Table slos={shown} active={active} />
+                <Table slos={shown} />
               </section>
               <Receipt receipt={data.receipt} />
             </>
@@ -65,8 +66,16 @@ function Summary({ slos, chosen }: { slos: Slo[]; chosen: SloState | null }) {
       {WORST_FIRST.map((state) => {
         const count = slos.filter((slo) => slo.state === state).length;
         return (
-          <button key={state} type="button" class={`card state-tile ${state} ${count === 0 ? 'none' : ''}`} aria-pressed={chosen === state} onClick={() => setParams({ state: chosen === state ? null : state })}>
-            <Icon name={state === 'met' ? 'ok' : state === 'breached' ? 'error' : state === 'at_risk' ? 'warn' : 'unknown'} />
+          <button
+            key={state}
+            type="button"
+            class={`card state-tile ${state} ${count === 0 ? 'none' : ''}`}
+            aria-pressed={chosen === state}
+            onClick={() => setParams({ state: chosen === state ? null : state })}
+          >
+            <Icon
+              name={state === 'met' ? 'ok' : state === 'breached' ? 'error' : state === 'at_risk' ? 'warn' : 'unknown'}
+            />
             <strong>{count}</strong>
             <span>{WORDS[state]}</span>
           </button>
@@ -76,7 +85,7 @@ function Summary({ slos, chosen }: { slos: Slo[]; chosen: SloState | null }) {
   );
 }
 
-function Table({ slos, active }: { slos: Slo[]; active: number }) {
+function Table({ slos }: { slos: Slo[] }) {
   if (slos.length === 0) return <Empty title="None in this state">Choose another state above.</Empty>;
   return (
     <div class="scroll-x">
@@ -87,14 +96,20 @@ function Table({ slos, active }: { slos: Slo[]; active: number }) {
             <th scope="col">Objective</th>
             <th scope="col">Error budget left</th>
             <th scope="col">Burning now (long / short window)</th>
-            <th scope="col" class="num">SLI</th>
-            <th scope="col" class="num">Coverage</th>
-            <th scope="col" class="num">Data up to</th>
+            <th scope="col" class="num">
+              SLI
+            </th>
+            <th scope="col" class="num">
+              Coverage
+            </th>
+            <th scope="col" class="num">
+              Data up to
+            </th>
           </tr>
         </thead>
         <tbody>
-          {slos.map((slo, index) => (
-            <Row key={slo.id} slo={slo} active={index === active} />
+          {slos.map((slo) => (
+            <Row key={slo.id} slo={slo} />
           ))}
         </tbody>
       </table>
@@ -102,11 +117,12 @@ function Table({ slos, active }: { slos: Slo[]; active: number }) {
   );
 }
 
-function Row({ slo, active }: { slo: Slo; active: boolean }) {
-  const open = (event: MouseEvent) => event.target instanceof Element && !event.target.closest('a') && navigate(sloHref(slo.id));
+function Row({ slo }: { slo: Slo }) {
+  const open = (event: MouseEvent) =>
+    event.target instanceof Element && !event.target.closest('a') && navigate(sloHref(slo.id));
   const watermark = instantMs(slo.watermark);
   return (
-    <tr class={`link-row ${active ? 'active' : ''}`} data-testid="slo-row" data-slo={slo.id} data-state={slo.state} onClick={open}>
+    <tr class="link-row" data-testid="slo-row" data-slo={slo.id} data-state={slo.state} onClick={open}>
       <td>
         <SloBadge state={slo.state} />
       </td>
@@ -126,7 +142,15 @@ function Row({ slo, active }: { slo: Slo; active: boolean }) {
         <BurnNow slo={slo} />
       </td>
       <td class="num">{slo.sli === null || slo.sli === undefined ? '–' : percent(slo.sli)}</td>
-      <td class="num">{slo.coverage === null || slo.coverage === undefined ? '–' : slo.state === 'unknown' && slo.coverage < 1 ? <span class="chip warn">{percent(slo.coverage)}</span> : percent(slo.coverage)}</td>
+      <td class="num">
+        {slo.coverage === null || slo.coverage === undefined ? (
+          '–'
+        ) : slo.state === 'unknown' && slo.coverage < 1 ? (
+          <span class="chip warn">{percent(slo.coverage)}</span>
+        ) : (
+          percent(slo.coverage)
+        )}
+      </td>
       <td class="num muted">{watermark === null ? 'no data yet' : ago(watermark, Date.now())}</td>
     </tr>
   );

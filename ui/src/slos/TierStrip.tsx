@@ -22,10 +22,18 @@ export function TierStrip({ tier }: { tier: Tier }) {
   }, [points]);
   const isCut = points.some((point) => (point[1] ?? 0) > cut || (point[2] ?? 0) > cut);
   return (
-    <section class={`card tier ${tier.firing ? 'firing' : ''}`} aria-label={`Tier ${tier.name}`} data-testid="tier" data-firing={tier.firing}>
+    <section
+      class={`card tier ${tier.firing ? 'firing' : ''}`}
+      aria-label={`Tier ${tier.name}`}
+      data-testid="tier"
+      data-firing={tier.firing}
+    >
       <header>
         <h3 class="grow">
-          {tier.name} <span class="muted">fires above {tier.factor}× = {percent(tier.threshold_ratio)} bad</span>
+          {tier.name}{' '}
+          <span class="muted">
+            fires above {tier.factor}× = {percent(tier.threshold_ratio)} bad
+          </span>
         </h3>
         <SeverityBadge severity={tier.severity} />
         {tier.firing ? (
@@ -38,10 +46,24 @@ export function TierStrip({ tier }: { tier: Tier }) {
       </header>
       <div class="body">
         <p class="small-text">
-          now <strong>{burn(tier.long_burn)}</strong> over {longDuration(tier.long_s)} and <strong>{burn(tier.short_burn)}</strong> over {longDuration(tier.short_s)}
+          now <strong>{burn(tier.long_burn)}</strong> over {longDuration(tier.long_s)} and{' '}
+          <strong>{burn(tier.short_burn)}</strong> over {longDuration(tier.short_s)}
           {isCut && <span class="muted"> · drawn up to {burn(cut)}</span>}
         </p>
-        {points.length === 0 ? <p class="muted small-text">No data yet.</p> : <Chart title={`Burn rate of ${tier.name}`} series={series} unit="×" height={130} ceiling={cut} compact thresholds={[{ value: tier.factor, label: 'threshold' }]} syncKey="tiers" />}
+        {points.length === 0 ? (
+          <p class="muted small-text">No data yet.</p>
+        ) : (
+          <Chart
+            title={`Burn rate of ${tier.name}`}
+            series={series}
+            unit="×"
+            height={130}
+            ceiling={cut}
+            compact
+            thresholds={[{ value: tier.factor, label: 'threshold' }]}
+            syncKey="tiers"
+          />
+        )}
       </div>
     </section>
   );

@@ -7,7 +7,10 @@ export const WORST_FIRST: SloState[] = ['breached', 'at_risk', 'unknown', 'met']
 export function ranked(slos: Slo[]): Slo[] {
   const budget = (slo: Slo) => slo.budget_remaining_ratio ?? 2;
   const firing = (slo: Slo) => (worstBurn(slo)?.burn.firing ? 0 : 1);
-  return slos.toSorted((a, b) => WORST_FIRST.indexOf(a.state) - WORST_FIRST.indexOf(b.state) || firing(a) - firing(b) || budget(a) - budget(b));
+  return slos.toSorted(
+    (a, b) =>
+      WORST_FIRST.indexOf(a.state) - WORST_FIRST.indexOf(b.state) || firing(a) - firing(b) || budget(a) - budget(b),
+  );
 }
 
 /** The tier to show: the firing one with the highest threshold, else the one nearest to firing. */

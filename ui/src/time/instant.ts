@@ -48,10 +48,14 @@ export function parseUtc(text: string, nowMs: number): number | null {
     return back === null ? null : nowMs - back * 1000;
   }
   if (/^\d{9,19}$/.test(trimmed)) return unixToMs(Number(trimmed));
-  const match = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?))?\s*(Z|[+-]\d{2}:\d{2})?$/i.exec(trimmed);
+  const match = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?))?\s*(Z|[+-]\d{2}:\d{2})?$/i.exec(
+    trimmed,
+  );
   if (!match) return null;
   const time = match[2] ?? '00:00';
-  const ms = Date.parse(`${match[1]}T${time.length === 5 ? `${time}:00` : time.slice(0, 12)}${match[3]?.toUpperCase() ?? 'Z'}`);
+  const ms = Date.parse(
+    `${match[1]}T${time.length === 5 ? `${time}:00` : time.slice(0, 12)}${match[3]?.toUpperCase() ?? 'Z'}`,
+  );
   if (Number.isNaN(ms)) return null;
   // Date.parse accepts 31 February and rolls over; a person who typed it wants to be told.
   const day = Number(match[1].slice(8));
@@ -93,7 +97,13 @@ export function ago(ms: number, nowMs: number): string {
   const seconds = Math.round((nowMs - ms) / 1000);
   const size = Math.abs(seconds);
   const text =
-    size < 90 ? `${size} s` : size < 5400 ? `${Math.round(size / 60)} min` : size < 129_600 ? `${Math.round(size / 3600)} h` : `${Math.round(size / 86_400)} d`;
+    size < 90
+      ? `${size} s`
+      : size < 5400
+        ? `${Math.round(size / 60)} min`
+        : size < 129_600
+          ? `${Math.round(size / 3600)} h`
+          : `${Math.round(size / 86_400)} d`;
   return seconds < 0 ? `in ${text}` : `${text} ago`;
 }
 

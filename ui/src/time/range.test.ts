@@ -9,16 +9,32 @@ const query = (text: string) => new URLSearchParams(text);
 
 describe('the time range in the URL', () => {
   it('round-trips every form', () => {
-    const specs: RangeSpec[] = [{ kind: 'last', seconds: 300 }, { kind: 'last', seconds: 3600 }, { kind: 'last', seconds: 604_800 }, { kind: 'absolute', startMs: NOW - 5000, endMs: NOW + 250 }];
+    const specs: RangeSpec[] = [
+      { kind: 'last', seconds: 300 },
+      { kind: 'last', seconds: 3600 },
+      { kind: 'last', seconds: 604_800 },
+      { kind: 'absolute', startMs: NOW - 5000, endMs: NOW + 250 },
+    ];
     for (const spec of specs) expect(parseRange(patched(query('a=1'), rangeParams(spec)), NOW)).toEqual(spec);
   });
   it('falls back to the last hour on nonsense', () => {
-    for (const wrong of ['', 'range=x', 'range=-5m', 'range=900d', 'start=x&end=y', 'start=2026-11-21&end=2026-11-20']) {
+    for (const wrong of [
+      '',
+      'range=x',
+      'range=-5m',
+      'range=900d',
+      'start=x&end=y',
+      'start=2026-11-21&end=2026-11-20',
+    ]) {
       expect(parseRange(query(wrong), NOW)).toEqual({ kind: 'last', seconds: 3600 });
     }
   });
   it('an absolute start without an end runs to now', () => {
-    expect(parseRange(query('start=2026-11-21T07:00:00Z'), NOW)).toEqual({ kind: 'absolute', startMs: NOW - 3_600_000, endMs: NOW });
+    expect(parseRange(query('start=2026-11-21T07:00:00Z'), NOW)).toEqual({
+      kind: 'absolute',
+      startMs: NOW - 3_600_000,
+      endMs: NOW,
+    });
   });
   it('resolves and names itself', () => {
     expect(resolveRange({ kind: 'last', seconds: 60 }, NOW)).toEqual({ startMs: NOW - 60_000, endMs: NOW });
@@ -27,7 +43,15 @@ describe('the time range in the URL', () => {
 });
 
 it('a trace search survives the URL', () => {
-  const search: TraceSearch = { service: 'pay & go', operation: 'GET /a?b=c', minDuration: '1.5s', maxDuration: '', errors: true, attributes: 'a=1 b="x y"', limit: 100 };
+  const search: TraceSearch = {
+    service: 'pay & go',
+    operation: 'GET /a?b=c',
+    minDuration: '1.5s',
+    maxDuration: '',
+    errors: true,
+    attributes: 'a=1 b="x y"',
+    limit: 100,
+  };
   expect(readSearch(patched(query(''), searchParams(search)))).toEqual(search);
   expect(readSearch(query('limit=99999')).limit).toBe(50);
 });
@@ -42,7 +66,13 @@ it('log terms are quoted, added once, and highlighted', () => {
   expect(withTerm('gateway', 'http.route', '/a b"c', false)).toBe('gateway http.route:"/a b\\"c"');
   expect(withTerm('service:pay', 'service', 'pay', false)).toBe('service:pay');
   expect(withTerm('', 'service', 'pay', true)).toBe('-service:pay');
-  expect(wordsOf('card "gateway slow" -health NOT ping service:pay time* (a1 OR b2)')).toEqual(['card', 'gateway slow', 'time', 'a1', 'b2']);
+  expect(wordsOf('card "gateway slow" -health NOT ping service:pay time* (a1 OR b2)')).toEqual([
+    'card',
+    'gateway slow',
+    'time',
+    'a1',
+    'b2',
+  ]);
   expect(highlight('Card (gateway) CARD', ['card', '(gate'])).toEqual(['', 'Card', ' ', '(gate', 'way) ', 'CARD', '']);
 });
 

@@ -39,7 +39,14 @@ export function rangeParams(spec: RangeSpec): Record<'range' | 'start' | 'end', 
     return { range: null, start: iso(spec.startMs), end: iso(spec.endMs) };
   }
   const seconds = spec.seconds;
-  const text = seconds % 86_400 === 0 ? `${seconds / 86_400}d` : seconds % 3600 === 0 ? `${seconds / 3600}h` : seconds % 60 === 0 ? `${seconds / 60}m` : `${seconds}s`;
+  const text =
+    seconds % 86_400 === 0
+      ? `${seconds / 86_400}d`
+      : seconds % 3600 === 0
+        ? `${seconds / 3600}h`
+        : seconds % 60 === 0
+          ? `${seconds / 60}m`
+          : `${seconds}s`;
   return { range: text === DEFAULT_RANGE ? null : text, start: null, end: null };
 }
 

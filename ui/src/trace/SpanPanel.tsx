@@ -40,7 +40,8 @@ export function SpanPanel({ layout, position, logs, onClose }: Props) {
       )}
       {flags & FLAG_ORPHAN ? (
         <p class="span-warn">
-          <Icon name="warn" /> Its parent <code>{span.parent_span_id}</code> was not received. It is shown at the top level.
+          <Icon name="warn" /> Its parent <code>{span.parent_span_id}</code> was not received. It is shown at the top
+          level.
         </p>
       ) : null}
       {flags & FLAG_OUTSIDE ? (
@@ -75,7 +76,15 @@ export function SpanPanel({ layout, position, logs, onClose }: Props) {
   );
 }
 
-function Section({ title, open = false, children }: { title: string; open?: boolean; children: preact.ComponentChildren }) {
+function Section({
+  title,
+  open = false,
+  children,
+}: {
+  title: string;
+  open?: boolean;
+  children: preact.ComponentChildren;
+}) {
   return (
     <details open={open}>
       <summary>{title}</summary>
@@ -124,7 +133,11 @@ function Events({ span, layout, position }: { span: Span; layout: Layout; positi
         <li key={index}>
           <p class="row">
             <strong>{event.name}</strong>
-            <span class="muted">{/^\d+$/.test(event.time_unix_nano) ? `+${nanos(Number(BigInt(event.time_unix_nano) - layout.originNs) - layout.start[position])}` : ''}</span>
+            <span class="muted">
+              {/^\d+$/.test(event.time_unix_nano)
+                ? `+${nanos(Number(BigInt(event.time_unix_nano) - layout.originNs) - layout.start[position])}`
+                : ''}
+            </span>
           </p>
           <AttributeTable attributes={event.attributes} empty="" />
         </li>

@@ -1,4 +1,5 @@
 // The head of a trace: where the time went by service, what is incomplete, and the way on to logs and SLOs.
+import { useMemo } from 'preact/hooks';
 import { apiUrl } from '../api/client';
 import type { LogRecord, Slo, SlosAnswer, TraceSummary } from '../api/types';
 import { useQuery } from '../api/useQuery';
@@ -20,7 +21,11 @@ const MARGIN_MS = 60_000;
 export function logsHref(trace: TraceSummary, layout: Layout): string {
   const startMs = instantMs(trace.start_time_unix_nano) ?? Number(layout.originNs / 1_000_000n);
   const endMs = startMs + Math.max(layout.totalNs, trace.duration_ns) / 1e6;
-  const bounds = rangeParams({ kind: 'absolute', startMs: Math.floor(startMs - MARGIN_MS), endMs: Math.ceil(endMs + MARGIN_MS) });
+  const bounds = rangeParams({
+    kind: 'absolute',
+    startMs: Math.floor(startMs - MARGIN_MS),
+    endMs: Math.ceil(endMs + MARGIN_MS),
+  });
   return href('/logs', { ...bounds, trace_id: trace.trace_id });
 }
 
@@ -41,7 +46,16 @@ export function TraceFacts({ trace, layout, logs }: { trace: TraceSummary; layou
         <Tile name="Spans">
           {plural(layout.order.length, 'span')} <span class="muted">{layout.maxDepth + 1} deep</span>
         </Tile>
-        <Tile name="Errors">{layout.errors > 0 ? <span class="chip bad"><Icon name="error" />{plural(layout.errors, 'error')}</span> : 'None'}</Tile>
+        <Tile name="Errors">
+          {layout.errors > 0 ? (
+            <span class="chip bad">
+              <Icon name="error" />
+              {plural(layout.errors, 'error')}
+            </span>
+          ) : (
+            'None'
+          )}
+        </Tile>
         <Tile name="Start (UTC)">
           <span class="mono">{utcNanos(trace.start_time_unix_nano).slice(0, 23)}</span>
         </Tile>
@@ -78,8 +92,10 @@ function Gaps({ trace, layout }: { trace: TraceSummary; layout: Layout }) {
     <div class="trace-gaps" role="note">
       <TraceState state={trace.state} />
       <p>
-        {rootless && 'The root span was not received, so the true start, duration and outcome of the request are unknown. '}
-        {layout.orphans > 0 && `${plural(layout.orphans, 'span')} ${layout.orphans === 1 ? 'names a parent that was' : 'name parents that were'} not received; ${layout.orphans === 1 ? 'it is' : 'they are'} shown at the top level. `}
+        {rootless &&
+          'The root span was not received, so the true start, duration and outcome of the request are unknown. '}
+        {layout.orphans > 0 &&
+          `${plural(layout.orphans, 'span')} ${layout.orphans === 1 ? 'names a parent that was' : 'name parents that were'} not received; ${layout.orphans === 1 ? 'it is' : 'they are'} shown at the top level. `}
         Late spans join the trace when they arrive.
       </p>
     </div>
@@ -87,15 +103,21 @@ function Gaps({ trace, layout }: { trace: TraceSummary; layout: Layout }) {
 }
 
 function SelfTime({ layout }: { layout: Layout }) {
-  const parts = selfTime(layout).filter((part) => part.ns > 0);
+  const parts = useMemo(() => selfTime(layout).filter((part) => part.ns > 0), [layout]);
   const total = parts.reduce((sum, part) => sum + part.ns, 0);
   if (total === 0) return null;
-  const label = parts.slice(0, MOST_PARTS).map((part) => `${part.service} ${percent(part.ns / total)}`).join(', ');
+  const label = parts
+    .slice(0, MOST_PARTS)
+    .map((part) => `${part.service} ${percent(part.ns / total)}`)
+    .join(', ');
   return (
     <div class="self-time">
       <div class="self-bar" role="img" aria-label={`Time spent in each service itself: ${label}`}>
         {parts.slice(0, MOST_PARTS).map((part) => (
-          <span key={part.service} style={{ width: `${(100 * part.ns) / total}%`, background: `var(${serviceColor(part.service)})` }} />
+          <span
+            key={part.service}
+            style={{ width: `${(100 * part.ns) / total}%`, background: `var(${serviceColor(part.service)})` }}
+          />
         ))}
       </div>
       <ul title="Time a service spent itself, not waiting for the spans below">
@@ -119,7 +141,10 @@ function Slos({ services }: { services: string[] }) {
     <ul class="trace-slos" aria-label="SLOs of these services">
       {touched.slice(0, MOST_SLOS).map((slo) => (
         <li key={slo.id}>
-          <a href={href(`/slos/${encodeURIComponent(slo.id)}`)} title={`${slo.name}: ${slo.state_reason || 'objective met'}`}>
+          <a
+            href={href(`/slos/${encodeURIComponent(slo.id)}`)}
+            title={`${slo.name}: ${slo.state_reason || 'objective met'}`}
+          >
             {slo.name}
           </a>{' '}
           <SloBadge state={slo.state} />

@@ -8,11 +8,22 @@ import type { Layout } from './layout';
 
 const MOST_LINES = 500;
 
-export function TraceLogs({ logs, layout, onSpan, more }: { logs: LogRecord[]; layout: Layout; onSpan: (position: number) => void; more: string }) {
+export function TraceLogs({
+  logs,
+  layout,
+  onSpan,
+  more,
+}: {
+  logs: LogRecord[];
+  layout: Layout;
+  onSpan: (position: number) => void;
+  more: string;
+}) {
   if (logs.length === 0) {
     return (
       <p class="muted body">
-        No log names this trace. <a href={more}>Search the logs around it</a>, or check that the services write the trace id into their logs.
+        No log names this trace. <a href={more}>Search the logs around it</a>, or check that the services write the
+        trace id into their logs.
       </p>
     );
   }

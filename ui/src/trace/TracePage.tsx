@@ -26,14 +26,34 @@ export default function TracePage({ id }: PageProps) {
     <>
       <PageHead
         title={trace ? (trace.root_name ?? 'Trace without its root') : 'Trace'}
-        lead={trace ? <>{trace.root_service ? <ServiceName name={trace.root_service} /> : <span class="muted">root service unknown</span>}</> : <span class="mono">{id}</span>}
+        lead={
+          trace ? (
+            <>
+              {trace.root_service ? (
+                <ServiceName name={trace.root_service} />
+              ) : (
+                <span class="muted">root service unknown</span>
+              )}
+            </>
+          ) : (
+            <span class="mono">{id}</span>
+          )
+        }
       >
         <a class="button quiet" href={href('/traces')}>
           All traces
         </a>
       </PageHead>
       <Answer query={query} what="this trace">
-        {(data) => (data.spans?.length ? <Loaded data={data} /> : <Empty title="This trace has no spans yet">Only logs or events are known. <a href={href('/logs', { trace_id: id })}>See its logs</a>.</Empty>)}
+        {(data) =>
+          data.spans?.length ? (
+            <Loaded data={data} />
+          ) : (
+            <Empty title="This trace has no spans yet">
+              Only logs or events are known. <a href={href('/logs', { trace_id: id })}>See its logs</a>.
+            </Empty>
+          )
+        }
       </Answer>
     </>
   );
@@ -69,7 +89,20 @@ function Loaded({ data }: { data: TraceAnswer }) {
     if (!next.delete(position)) next.add(position);
     setCollapsed(next);
   };
-  useWaterfallKeys({ layout, rows, collapsed, setCollapsed, cursor, setCursor, open, toggle, view, setView, close: () => setParams({ span: null }, true), isOpen: opened >= 0 });
+  useWaterfallKeys({
+    layout,
+    rows,
+    collapsed,
+    setCollapsed,
+    cursor,
+    setCursor,
+    open,
+    toggle,
+    view,
+    setView,
+    close: () => setParams({ span: null }, true),
+    isOpen: opened >= 0,
+  });
   const spanLogs = opened >= 0 ? logs.filter((log) => log.span_id === span) : [];
   return (
     <>
@@ -80,23 +113,50 @@ function Loaded({ data }: { data: TraceAnswer }) {
             <button type="button" aria-pressed={!showLogs} onClick={() => setParams({ view: null }, true)}>
               Waterfall
             </button>
-            <button type="button" aria-pressed={showLogs} onClick={() => setParams({ view: 'logs' }, true)} data-testid="trace-logs-tab">
+            <button
+              type="button"
+              aria-pressed={showLogs}
+              onClick={() => setParams({ view: 'logs' }, true)}
+              data-testid="trace-logs-tab"
+            >
               Logs <span class="muted">{logs.length}</span>
             </button>
           </div>
           {data.receipt?.complete && <Receipt receipt={data.receipt} />}
           {!showLogs && <Tools layout={layout} setCollapsed={setCollapsed} />}
         </header>
-        {!data.receipt?.complete && <div class="body"><Receipt receipt={data.receipt} /></div>}
+        {!data.receipt?.complete && (
+          <div class="body">
+            <Receipt receipt={data.receipt} />
+          </div>
+        )}
         {showLogs ? (
           <TraceLogs logs={logs} layout={layout} onSpan={open} more={logsHref(data.trace, layout)} />
         ) : (
           <div class={`trace-body ${opened >= 0 ? 'with-panel' : ''}`}>
             <div class="trace-main">
               <Minimap layout={layout} view={view} onView={setView} />
-              <Waterfall layout={layout} rows={rows} collapsed={collapsed} selected={cursor} view={view} onSelect={open} onToggle={toggle} onOpen={open} onView={setView} />
+              <Waterfall
+                layout={layout}
+                rows={rows}
+                collapsed={collapsed}
+                selected={cursor}
+                view={view}
+                onSelect={open}
+                onToggle={toggle}
+                onOpen={open}
+                onView={setView}
+              />
             </div>
-            {opened >= 0 && <SpanPanel key={span} layout={layout} position={opened} logs={spanLogs} onClose={() => setParams({ span: null }, true)} />}
+            {opened >= 0 && (
+              <SpanPanel
+                key={span}
+                layout={layout}
+                position={opened}
+                logs={spanLogs}
+                onClose={() => setParams({ span: null }, true)}
+              />
+            )}
           </div>
         )}
       </section>
@@ -119,12 +179,18 @@ function Tools({ layout, setCollapsed }: { layout: Layout; setCollapsed: (next: 
 
 function allParents(layout: Layout): Set<number> {
   const all = new Set<number>();
-  for (let position = 0; position < layout.order.length; position += 1) if (layout.end[position] > position + 1) all.add(position);
+  for (let position = 0; position < layout.order.length; position += 1)
+    if (layout.end[position] > position + 1) all.add(position);
   return all;
 }
 
 /** Opens everything above `position`. */
-function reveal(position: number, layout: Layout, collapsed: ReadonlySet<number>, setCollapsed: (next: ReadonlySet<number>) => void): void {
+function reveal(
+  position: number,
+  layout: Layout,
+  collapsed: ReadonlySet<number>,
+  setCollapsed: (next: ReadonlySet<number>) => void,
+): void {
   const next = new Set(collapsed);
   for (let up = layout.parent[position]; up >= 0; up = layout.parent[up]) next.delete(up);
   if (next.size !== collapsed.size) setCollapsed(next);
@@ -167,7 +233,10 @@ function useWaterfallKeys(on: Keys): void {
     }
   };
   const zoom = (factor: number) => () => {
-    const middle = cursor >= 0 ? Math.min(view.toNs, Math.max(view.fromNs, layout.start[cursor] + layout.duration[cursor] / 2)) : (view.fromNs + view.toNs) / 2;
+    const middle =
+      cursor >= 0
+        ? Math.min(view.toNs, Math.max(view.fromNs, layout.start[cursor] + layout.duration[cursor] / 2))
+        : (view.fromNs + view.toNs) / 2;
     on.setView(zoomed(view, layout.totalNs, factor, middle));
   };
   useShortcuts('Trace', [

@@ -45,7 +45,8 @@ export function Waterfall(props: WaterfallProps) {
   const first = Math.max(0, Math.floor(top / ROW_PX));
   const offsetPx = top - first * ROW_PX;
   useLayoutEffect(() => {
-    if (bars.current && size.width > 0) paintBars(bars.current, { layout, rows, first, offsetPx, selected, view, ...size });
+    if (bars.current && size.width > 0)
+      paintBars(bars.current, { layout, rows, first, offsetPx, selected, view, ...size });
   }, [layout, rows, top, view, size, scheme]);
   useLayoutEffect(() => {
     if (axis.current && size.width > 0) paintAxis(axis.current, view, size.width);
@@ -56,18 +57,31 @@ export function Waterfall(props: WaterfallProps) {
     if (!element || row < 0) return;
     const y = row * ROW_PX;
     if (y < element.scrollTop) element.scrollTop = Math.max(0, y - ROW_PX * 2);
-    else if (y + ROW_PX > element.scrollTop + element.clientHeight) element.scrollTop = y + ROW_PX * 3 - element.clientHeight;
+    else if (y + ROW_PX > element.scrollTop + element.clientHeight)
+      element.scrollTop = y + ROW_PX * 3 - element.clientHeight;
   }, [selected, rows]);
 
   const shown: number[] = [];
-  for (let row = first; row < Math.min(rows.length, first + Math.ceil(size.height / ROW_PX) + OVERSCAN); row += 1) shown.push(row);
+  for (let row = first; row < Math.min(rows.length, first + Math.ceil(size.height / ROW_PX) + OVERSCAN); row += 1)
+    shown.push(row);
   return (
     <div class="waterfall">
       <div class="waterfall-head">
         <div>Service and operation</div>
         <canvas ref={axis} style={{ height: `${AXIS_PX}px` }} aria-hidden="true" />
       </div>
-      <div class="waterfall-scroll" ref={box} onScroll={(event) => setTop(event.currentTarget.scrollTop)} onWheel={(event) => zoomByWheel(event, pane.current, view, layout, props.onView)} role="treegrid" tabIndex={0} aria-label="Spans" aria-rowcount={rows.length} aria-activedescendant={selected >= 0 ? `span-${selected}` : undefined} data-testid="waterfall">
+      <div
+        class="waterfall-scroll"
+        ref={box}
+        onScroll={(event) => setTop(event.currentTarget.scrollTop)}
+        onWheel={(event) => zoomByWheel(event, pane.current, view, layout, props.onView)}
+        role="treegrid"
+        tabIndex={0}
+        aria-label="Spans"
+        aria-rowcount={rows.length}
+        aria-activedescendant={selected >= 0 ? `span-${selected}` : undefined}
+        data-testid="waterfall"
+      >
         <div class="waterfall-space" style={{ height: `${rows.length * ROW_PX}px` }}>
           {/* Everything in view is laid out against the sticky window, so names and bars can never drift apart. */}
           <div class="waterfall-window" style={{ height: `${size.height}px` }}>
@@ -85,11 +99,19 @@ export function Waterfall(props: WaterfallProps) {
 }
 
 /** Ctrl + wheel (and the pinch of a touchpad, which browsers report the same way) zooms around the pointer. */
-function zoomByWheel(event: WheelEvent, pane: HTMLElement | null, view: View, layout: Layout, onView: (view: View) => void): void {
+function zoomByWheel(
+  event: WheelEvent,
+  pane: HTMLElement | null,
+  view: View,
+  layout: Layout,
+  onView: (view: View) => void,
+): void {
   if (!event.ctrlKey || !pane) return;
   event.preventDefault();
   const box = pane.getBoundingClientRect();
-  onView(zoomed(view, layout.totalNs, event.deltaY > 0 ? 1.25 : 0.8, timeAt(event.clientX - box.left, view, box.width)));
+  onView(
+    zoomed(view, layout.totalNs, event.deltaY > 0 ? 1.25 : 0.8, timeAt(event.clientX - box.left, view, box.width)),
+  );
 }
 
 /** `view` wider or narrower by `factor` around `at`, kept inside the trace. */
@@ -125,7 +147,11 @@ function Row({ layout, position, row, y, selected, collapsed, onSelect, onToggle
       data-span-id={span.span_id}
       onClick={() => (selected === position ? onOpen(position) : onSelect(position))}
     >
-      <div class="span-name" role="gridcell" style={{ paddingLeft: `${6 + Math.min(depth, MAX_INDENT) * INDENT_PX}px` }}>
+      <div
+        class="span-name"
+        role="gridcell"
+        style={{ paddingLeft: `${6 + Math.min(depth, MAX_INDENT) * INDENT_PX}px` }}
+      >
         {depth > MAX_INDENT && <span class="depth">{depth}</span>}
         {below > 0 ? (
           <button
@@ -144,13 +170,29 @@ function Row({ layout, position, row, y, selected, collapsed, onSelect, onToggle
           <span class="twisty" />
         )}
         <span class="span-bar-mark" style={{ background: `var(${serviceColor(span.service_name)})` }} />
-        {failed && <span class="bad-icon" title="This span failed"><Icon name="error" /></span>}
-        {!failed && flags & FLAG_ERROR_BELOW && closed ? <span class="bad-icon hollow" title="An error below"><Icon name="warn" /></span> : null}
+        {failed && (
+          <span class="bad-icon" title="This span failed">
+            <Icon name="error" />
+          </span>
+        )}
+        {!failed && flags & FLAG_ERROR_BELOW && closed ? (
+          <span class="bad-icon hollow" title="An error below">
+            <Icon name="warn" />
+          </span>
+        ) : null}
         <span class="span-text">
           <strong>{span.service_name}</strong> {span.name}
         </span>
-        {flags & FLAG_ORPHAN ? <span class="chip warn" title={`Its parent ${span.parent_span_id} was not received`}>parent missing</span> : null}
-        {flags & FLAG_OUTSIDE ? <span class="chip warn" title="Starts before its parent: the clocks of the two hosts differ">clock skew</span> : null}
+        {flags & FLAG_ORPHAN ? (
+          <span class="chip warn" title={`Its parent ${span.parent_span_id} was not received`}>
+            parent missing
+          </span>
+        ) : null}
+        {flags & FLAG_OUTSIDE ? (
+          <span class="chip warn" title="Starts before its parent: the clocks of the two hosts differ">
+            clock skew
+          </span>
+        ) : null}
         {closed && <span class="chip">+{count(below)}</span>}
       </div>
     </div>

@@ -4,18 +4,36 @@ import { FLAG_ERROR, FLAG_ERROR_BELOW, FLAG_ORPHAN, FLAG_OUTSIDE, layoutTrace, s
 
 function span(id: string, parent: string | null, startNs: number, durationNs: number, more: Partial<Span> = {}): Span {
   return {
-    span_id: id, parent_span_id: parent, service_name: 'shop', name: id, kind: 'server', start_time_unix_nano: String(1_795_248_000_000_000_000n + BigInt(startNs)),
-    duration_ns: durationNs, status: 'unset', status_message: null, scope_name: null, attributes: {}, resource_attributes: {}, events: [], links: [], ...more,
+    span_id: id,
+    parent_span_id: parent,
+    service_name: 'shop',
+    name: id,
+    kind: 'server',
+    start_time_unix_nano: String(1_795_248_000_000_000_000n + BigInt(startNs)),
+    duration_ns: durationNs,
+    status: 'unset',
+    status_message: null,
+    scope_name: null,
+    attributes: {},
+    resource_attributes: {},
+    events: [],
+    links: [],
+    ...more,
   };
 }
 const names = (spans: Span[], collapsed: number[] = []) => {
   const layout = layoutTrace(spans);
-  return Array.from(visibleRows(layout, new Set(collapsed)), (position) => `${'.'.repeat(layout.depth[position])}${layout.spans[layout.order[position]].name}`);
+  return Array.from(
+    visibleRows(layout, new Set(collapsed)),
+    (position) => `${'.'.repeat(layout.depth[position])}${layout.spans[layout.order[position]].name}`,
+  );
 };
 
 describe('layoutTrace', () => {
   it('is a tree in start order, whatever the order of arrival', () => {
-    expect(names([span('c', 'a', 50, 10), span('d', 'b', 20, 5), span('b', 'a', 10, 30), span('a', null, 0, 100)])).toEqual(['a', '.b', '..d', '.c']);
+    expect(
+      names([span('c', 'a', 50, 10), span('d', 'b', 20, 5), span('b', 'a', 10, 30), span('a', null, 0, 100)]),
+    ).toEqual(['a', '.b', '..d', '.c']);
   });
   it('keeps spans whose parent is missing, and says so', () => {
     const layout = layoutTrace([span('b', 'gone', 5, 1), span('a', null, 0, 10)]);
@@ -25,10 +43,19 @@ describe('layoutTrace', () => {
   it('shows every span of a cycle, of a self-parent and of a repeated id exactly once', () => {
     expect(names([span('a', 'b', 0, 9), span('b', 'a', 1, 2)])).toEqual(['a', '.b']);
     expect(names([span('a', 'a', 0, 9)])).toEqual(['a']);
-    expect(names([span('a', null, 0, 9), span('a', null, 1, 2), span('b', 'a', 2, 1)]).sort()).toEqual(['.b', 'a', 'a']);
+    expect(names([span('a', null, 0, 9), span('a', null, 1, 2), span('b', 'a', 2, 1)]).sort()).toEqual([
+      '.b',
+      'a',
+      'a',
+    ]);
   });
   it('takes errors up and collapses exactly what is below', () => {
-    const spans = [span('a', null, 0, 100), span('b', 'a', 1, 50), span('c', 'b', 2, 10, { status: 'error' }), span('d', 'a', 60, 10)];
+    const spans = [
+      span('a', null, 0, 100),
+      span('b', 'a', 1, 50),
+      span('c', 'b', 2, 10, { status: 'error' }),
+      span('d', 'a', 60, 10),
+    ];
     const layout = layoutTrace(spans);
     expect([...layout.flags]).toEqual([FLAG_ERROR_BELOW, FLAG_ERROR_BELOW, FLAG_ERROR, 0]);
     expect(names(spans, [1])).toEqual(['a', '.b', '.d']);
@@ -51,12 +78,16 @@ it('self time is the duration less the union of the children', () => {
     span('c', 'a', 20, 40, { service_name: 'back' }),
     span('d', 'a', 90, 50, { service_name: 'back' }),
   ]);
-  expect(selfTime(layout)).toEqual([{ service: 'back', ns: 120 }, { service: 'front', ns: 40 }]);
+  expect(selfTime(layout)).toEqual([
+    { service: 'back', ns: 120 },
+    { service: 'front', ns: 40 },
+  ]);
 });
 
 it('100,000 spans are laid out in well under a second', () => {
   const spans = [span('0', null, 0, 1e9)];
-  for (let index = 1; index < 100_000; index += 1) spans.push(span(String(index), String(Math.floor((index * 7919) % index)), index * 1000, 500_000));
+  for (let index = 1; index < 100_000; index += 1)
+    spans.push(span(String(index), String(Math.floor((index * 7919) % index)), index * 1000, 500_000));
   const from = performance.now();
   const layout = layoutTrace(spans);
   const rows = visibleRows(layout, new Set());
@@ -67,7 +98,9 @@ it('100,000 spans are laid out in well under a second', () => {
 });
 
 it('a chain of 100,000 spans does not overflow anything', () => {
-  const spans = Array.from({ length: 100_000 }, (_, index) => span(String(index), index === 0 ? null : String(index - 1), index, 1e6));
+  const spans = Array.from({ length: 100_000 }, (_, index) =>
+    span(String(index), index === 0 ? null : String(index - 1), index, 1e6),
+  );
   const layout = layoutTrace(spans);
   expect(layout.end[0]).toBe(100_000);
 });

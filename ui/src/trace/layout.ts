@@ -72,16 +72,27 @@ export function layoutTrace(spans: Span[]): Layout {
   const n = spans.length;
   const byId = new Map<string, number>();
   spans.forEach((span, index) => byId.has(span.span_id) || byId.set(span.span_id, index));
-  const nanos = spans.map((span) => toNanos(span.start_time_unix_nano));
-  const originNs = nanos.reduce((min, value) => (value < min ? value : min), nanos[0] ?? 0n);
-  const startOf = Float64Array.from(nanos, (value) => Number(value - originNs));
+  const { startOf, originNs } = starts(spans);
   const byStart = Int32Array.from({ length: n }, (_, index) => index).sort((a, b) => startOf[a] - startOf[b] || a - b);
   const parentIndex = parents(spans, byId);
   const lists = childLists(parentIndex, byStart);
   const layout: Layout = {
-    spans, order: new Int32Array(n), depth: new Uint16Array(n), end: new Int32Array(n), parent: new Int32Array(n).fill(NONE),
-    start: new Float64Array(n), duration: new Float64Array(n), service: new Uint16Array(n), flags: new Uint8Array(n),
-    services: [], originNs, totalNs: 0, maxDepth: 0, errors: 0, orphans: 0, positionOf: new Map(),
+    spans,
+    order: new Int32Array(n),
+    depth: new Uint16Array(n),
+    end: new Int32Array(n),
+    parent: new Int32Array(n).fill(NONE),
+    start: new Float64Array(n),
+    duration: new Float64Array(n),
+    service: new Uint16Array(n),
+    flags: new Uint8Array(n),
+    services: [],
+    originNs,
+    totalNs: 0,
+    maxDepth: 0,
+    errors: 0,
+    orphans: 0,
+    positionOf: new Map(),
   };
   const placed = new Uint8Array(n);
   let position = 0;
@@ -97,7 +108,13 @@ export function layoutTrace(spans: Span[]): Layout {
 }
 
 /** Writes `root` and everything below it in depth-first order; returns the next free position. */
-function place(root: number, from: number, layout: Layout, lists: { first: Int32Array; next: Int32Array }, placed: Uint8Array): number {
+function place(
+  root: number,
+  from: number,
+  layout: Layout,
+  lists: { first: Int32Array; next: Int32Array },
+  placed: Uint8Array,
+): number {
   let position = from;
   const stack: number[] = [root];
   const parents: number[] = [NONE];
@@ -163,8 +180,26 @@ function bubbleUp(layout: Layout): void {
   }
 }
 
-function toNanos(text: string): bigint {
-  return /^\d+$/.test(text) ? BigInt(text) : 0n;
+/**
+ * Starts relative to the earliest. The texts are read as seconds and nanoseconds apart, which keeps every digit and is
+ * several times faster than a BigInt a span.
+ */
+function starts(spans: Span[]): { startOf: Float64Array; originNs: bigint } {
+  const n = spans.length;
+  const seconds = new Float64Array(n);
+  const nanos = new Float64Array(n);
+  let first = 0;
+  for (let index = 0; index < n; index += 1) {
+    const text = spans[index].start_time_unix_nano;
+    seconds[index] = Number(text.slice(0, -9)) || 0;
+    nanos[index] = Number(text.slice(-9)) || 0;
+    if (seconds[index] < seconds[first] || (seconds[index] === seconds[first] && nanos[index] < nanos[first]))
+      first = index;
+  }
+  const startOf = new Float64Array(n);
+  for (let index = 0; index < n; index += 1)
+    startOf[index] = (seconds[index] - seconds[first]) * 1e9 + (nanos[index] - nanos[first]);
+  return { startOf, originNs: n === 0 ? 0n : BigInt(seconds[first]) * 1_000_000_000n + BigInt(nanos[first]) };
 }
 
 /** Positions that are shown when the positions in `collapsed` hide what is below them. */
@@ -172,7 +207,7 @@ export function visibleRows(layout: Layout, collapsed: ReadonlySet<number>): Int
   const n = layout.order.length;
   const out = new Int32Array(n);
   let shown = 0;
-  for (let position = 0; position < n; ) {
+  for (let position = 0; position < n;) {
     out[shown] = position;
     shown += 1;
     position = collapsed.has(position) ? layout.end[position] : position + 1;

@@ -39,7 +39,8 @@ export function ticks(view: View, width: number): number[] {
   return out;
 }
 
-const scaleX = (view: View, width: number) => (ns: number) => EDGE_PX + ((ns - view.fromNs) / (view.toNs - view.fromNs)) * (width - 2 * EDGE_PX);
+const scaleX = (view: View, width: number) => (ns: number) =>
+  EDGE_PX + ((ns - view.fromNs) / (view.toNs - view.fromNs)) * (width - 2 * EDGE_PX);
 
 export interface BarsInput {
   layout: Layout;
@@ -83,7 +84,15 @@ export function paintBars(canvas: HTMLCanvasElement, input: BarsInput): void {
   }
 }
 
-function paintBar(ctx: CanvasRenderingContext2D, layout: Layout, position: number, top: number, x: (ns: number) => number, width: number, color: string): void {
+function paintBar(
+  ctx: CanvasRenderingContext2D,
+  layout: Layout,
+  position: number,
+  top: number,
+  x: (ns: number) => number,
+  width: number,
+  color: string,
+): void {
   const failed = (layout.flags[position] & FLAG_ERROR) !== 0;
   const from = x(layout.start[position]);
   const to = x(layout.start[position] + layout.duration[position]);
@@ -123,7 +132,13 @@ function paintFailure(ctx: CanvasRenderingContext2D, left: number, y: number, wi
   ctx.strokeRect(left - 1, y - 1, wide + 2, tall + 2);
 }
 
-function paintEvents(ctx: CanvasRenderingContext2D, layout: Layout, position: number, top: number, x: (ns: number) => number): void {
+function paintEvents(
+  ctx: CanvasRenderingContext2D,
+  layout: Layout,
+  position: number,
+  top: number,
+  x: (ns: number) => number,
+): void {
   const events = layout.spans[layout.order[position]].events;
   if (!events || events.length === 0) return;
   ctx.fillStyle = resolveToken('--text');

@@ -48,7 +48,11 @@ function Dot({ trace, x, y }: { trace: TraceSummary; x: string; y: number }) {
   return (
     <svg x={x} y={y} overflow="visible" class={`dot ${failed ? 'bad' : ''}`} onClick={open}>
       <title>{title}</title>
-      {failed ? <rect x={-size / 2 - 0.5} y={-size / 2 - 0.5} width={size + 1} height={size + 1} transform="rotate(45)" /> : <circle r={size / 2} />}
+      {failed ? (
+        <rect x={-size / 2 - 0.5} y={-size / 2 - 0.5} width={size + 1} height={size + 1} transform="rotate(45)" />
+      ) : (
+        <circle r={size / 2} />
+      )}
     </svg>
   );
 }
@@ -58,4 +62,3 @@ function decades(low: number, high: number): number[] {
   for (let power = Math.ceil(low); power <= high && lines.length < 8; power += 1) lines.push(10 ** power);
   return lines;
 }
-

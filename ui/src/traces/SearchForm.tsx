@@ -25,14 +25,25 @@ export function SearchForm({ search, services }: Props) {
     if (JSON.stringify(draft) === inUrl) refreshTick.value += 1;
     else setParams(searchParams(draft));
   };
-  const names = known(services.map((one) => one.name), draft.service);
-  const operations = services.filter((one) => !draft.service || one.name === draft.service).flatMap((one) => one.operations ?? []);
+  const names = known(
+    services.map((one) => one.name),
+    draft.service,
+  );
+  const operations = services
+    .filter((one) => !draft.service || one.name === draft.service)
+    .flatMap((one) => one.operations ?? []);
   const shown = touched ? found : {};
   return (
     <form class="card search-form" onSubmit={submit} aria-label="Search traces">
       <label class="field">
         <span>Service</span>
-        <select class="input" data-search data-testid="field-service" value={draft.service} onChange={(event) => set({ service: event.currentTarget.value, operation: '' })}>
+        <select
+          class="input"
+          data-search
+          data-testid="field-service"
+          value={draft.service}
+          onChange={(event) => set({ service: event.currentTarget.value, operation: '' })}
+        >
           <option value="">Any service</option>
           {names.map((name) => (
             <option key={name} value={name}>
@@ -43,27 +54,65 @@ export function SearchForm({ search, services }: Props) {
       </label>
       <label class="field">
         <span>Operation</span>
-        <input class="input" list="operations" placeholder="Any operation" data-testid="field-operation" value={draft.operation} onInput={(event) => set({ operation: event.currentTarget.value })} />
+        <input
+          class="input"
+          list="operations"
+          placeholder="Any operation"
+          data-testid="field-operation"
+          value={draft.operation}
+          onInput={(event) => set({ operation: event.currentTarget.value })}
+        />
         <datalist id="operations">
           {[...new Set(operations)].sort().map((name) => (
             <option key={name} value={name} />
           ))}
         </datalist>
       </label>
-      <DurationField label="Min duration" testid="field-min-duration" value={draft.minDuration} problem={shown.minDuration} placeholder="e.g. 500ms" onInput={(minDuration) => set({ minDuration })} />
-      <DurationField label="Max duration" testid="field-max-duration" value={draft.maxDuration} problem={shown.maxDuration} placeholder="none" onInput={(maxDuration) => set({ maxDuration })} />
+      <DurationField
+        label="Min duration"
+        testid="field-min-duration"
+        value={draft.minDuration}
+        problem={shown.minDuration}
+        placeholder="e.g. 500ms"
+        onInput={(minDuration) => set({ minDuration })}
+      />
+      <DurationField
+        label="Max duration"
+        testid="field-max-duration"
+        value={draft.maxDuration}
+        problem={shown.maxDuration}
+        placeholder="none"
+        onInput={(maxDuration) => set({ maxDuration })}
+      />
       <label class="field wide">
         <span>Attributes</span>
-        <input class="input" placeholder='http.route=/orders customer.tier="pro"' data-testid="field-attribute" spellcheck={false} value={draft.attributes} aria-invalid={Boolean(shown.attributes)} onInput={(event) => set({ attributes: event.currentTarget.value })} />
+        <input
+          class="input"
+          placeholder='http.route=/orders customer.tier="pro"'
+          data-testid="field-attribute"
+          spellcheck={false}
+          value={draft.attributes}
+          aria-invalid={Boolean(shown.attributes)}
+          onInput={(event) => set({ attributes: event.currentTarget.value })}
+        />
         {shown.attributes && <em class="problem">{shown.attributes}</em>}
       </label>
       <label class="check">
-        <input type="checkbox" data-testid="field-errors" checked={draft.errors} onChange={(event) => set({ errors: event.currentTarget.checked })} />
+        <input
+          type="checkbox"
+          data-testid="field-errors"
+          checked={draft.errors}
+          onChange={(event) => set({ errors: event.currentTarget.checked })}
+        />
         Only with errors
       </label>
       <label class="field limit">
         <span>Show</span>
-        <select class="input" value={String(draft.limit)} onChange={(event) => set({ limit: Number(event.currentTarget.value) })}>
+        <select
+          class="input"
+          value={String(draft.limit)}
+          onChange={(event) => set({ limit: Number(event.currentTarget.value) })}
+        >
           {LIMITS.map((limit) => (
             <option key={limit} value={String(limit)}>
               {limit}
@@ -91,7 +140,14 @@ function DurationField({ label, testid, value, placeholder, problem, onInput }: 
   return (
     <label class="field duration">
       <span>{label}</span>
-      <input class="input" data-testid={testid} placeholder={placeholder} value={value} aria-invalid={Boolean(problem)} onInput={(event) => onInput(event.currentTarget.value)} />
+      <input
+        class="input"
+        data-testid={testid}
+        placeholder={placeholder}
+        value={value}
+        aria-invalid={Boolean(problem)}
+        onInput={(event) => onInput(event.currentTarget.value)}
+      />
       {problem && <em class="problem">{problem}</em>}
     </label>
   );

@@ -25,14 +25,22 @@ interface Props {
   traces: TraceSummary[];
   sort: SortKey;
   ascending: boolean;
-  active: number;
 }
 
-export function TraceTable({ traces, sort, ascending, active }: Props) {
+export function TraceTable({ traces, sort, ascending }: Props) {
   const longest = Math.max(1, ...traces.map((trace) => trace.duration_ns));
   const head = (key: SortKey, label: string, numeric: boolean) => (
-    <th scope="col" class={numeric ? 'num' : ''} aria-sort={sort === key ? (ascending ? 'ascending' : 'descending') : undefined}>
-      <button type="button" onClick={() => setParams({ sort: key === 'start' ? null : key, order: sort === key && !ascending ? 'asc' : null }, true)}>
+    <th
+      scope="col"
+      class={numeric ? 'num' : ''}
+      aria-sort={sort === key ? (ascending ? 'ascending' : 'descending') : undefined}
+    >
+      <button
+        type="button"
+        onClick={() =>
+          setParams({ sort: key === 'start' ? null : key, order: sort === key && !ascending ? 'asc' : null }, true)
+        }
+      >
         {label}
         {sort === key && <Icon name={ascending ? 'up' : 'down'} />}
       </button>
@@ -52,8 +60,8 @@ export function TraceTable({ traces, sort, ascending, active }: Props) {
           </tr>
         </thead>
         <tbody>
-          {traces.map((trace, index) => (
-            <Row key={trace.trace_id} trace={trace} longest={longest} active={index === active} />
+          {traces.map((trace) => (
+            <Row key={trace.trace_id} trace={trace} longest={longest} />
           ))}
         </tbody>
       </table>
@@ -61,15 +69,16 @@ export function TraceTable({ traces, sort, ascending, active }: Props) {
   );
 }
 
-function Row({ trace, longest, active }: { trace: TraceSummary; longest: number; active: boolean }) {
+function Row({ trace, longest }: { trace: TraceSummary; longest: number }) {
   const startMs = instantMs(trace.start_time_unix_nano);
   const to = href(`/traces/${trace.trace_id}`);
   const services = trace.services ?? [];
   const open = (event: MouseEvent) => {
-    if (event.target instanceof Element && !event.target.closest('a') && !window.getSelection()?.toString()) navigate(to);
+    if (event.target instanceof Element && !event.target.closest('a') && !window.getSelection()?.toString())
+      navigate(to);
   };
   return (
-    <tr class={`link-row ${active ? 'active' : ''}`} data-testid="trace-row" data-trace-id={trace.trace_id} onClick={open}>
+    <tr class="link-row" data-testid="trace-row" data-trace-id={trace.trace_id} onClick={open}>
       <td class="nowrap" title={startMs === null ? '' : `${new Date(startMs).toISOString()} (UTC)`}>
         {startMs === null ? '–' : utcShort(startMs).replace(utcClock(startMs), '')}
         <span class="mono">{startMs === null ? '' : utcClock(startMs, true)}</span>
@@ -82,7 +91,10 @@ function Row({ trace, longest, active }: { trace: TraceSummary; longest: number;
         <TraceState state={trace.state} />
       </td>
       <td class="duration-cell">
-        <span class={`duration-bar ${trace.error_count > 0 ? 'bad' : ''}`} style={{ width: `${Math.max(1, (100 * trace.duration_ns) / longest)}%` }} />
+        <span
+          class={`duration-bar ${trace.error_count > 0 ? 'bad' : ''}`}
+          style={{ width: `${Math.max(1, (100 * trace.duration_ns) / longest)}%` }}
+        />
         <strong>{nanos(trace.duration_ns)}</strong>
       </td>
       <td class="num">{count(trace.span_count)}</td>

@@ -6,7 +6,7 @@ import type { ServicesAnswer, TracesAnswer } from '../api/types';
 import { useQuery } from '../api/useQuery';
 import { PageHead } from '../app/Shell';
 import { href, navigate, params } from '../app/router';
-import { useShortcuts } from '../app/shortcuts';
+import { useRowKeys } from '../app/shortcuts';
 import { Receipt } from '../parts/Receipt';
 import { Answer, Empty } from '../parts/States';
 import { plural } from '../time/format';
@@ -23,20 +23,10 @@ export default function TracesPage() {
   const valid = Object.keys(problems(search)).length === 0;
   const services = useQuery<ServicesAnswer>(apiUrl('/services', rangeQuery.value));
   const query = useQuery<TracesAnswer>(valid ? apiUrl('/traces', { ...apiParams(search), ...rangeQuery.value }) : null);
-  const [active, setActive] = useState(-1);
   const sort = (params.value.get('sort') ?? 'start') as SortKey;
   const ascending = params.value.get('order') === 'asc';
   const traces = useMemo(() => sorted(query.data?.traces ?? [], sort, ascending), [query.data, sort, ascending]);
-  const move = (step: number) => () => {
-    const next = Math.min(traces.length - 1, Math.max(0, active + step));
-    setActive(next);
-    document.querySelectorAll('[data-testid="trace-row"]')[next]?.scrollIntoView({ block: 'nearest' });
-  };
-  useShortcuts('Traces', [
-    { keys: 'j / ArrowDown', what: 'Next trace', run: move(1) },
-    { keys: 'k / ArrowUp', what: 'Previous trace', run: move(-1) },
-    { keys: 'Enter', what: 'Open the trace', run: () => traces[active] && navigate(href(`/traces/${traces[active].trace_id}`)) },
-  ]);
+  useRowKeys('Traces', 'trace');
   return (
     <>
       <PageHead title="Traces" lead="What happened to single requests, across services.">
@@ -47,16 +37,26 @@ export default function TracesPage() {
         {(data) => (
           <section class="card" aria-label="Traces found">
             <header>
-              <h2 class="grow">{plural(traces.length, 'trace')}{traces.length === search.limit ? ' (the newest; there may be more)' : ''}</h2>
+              <h2 class="grow">
+                {plural(traces.length, 'trace')}
+                {traces.length === search.limit ? ' (the newest; there may be more)' : ''}
+              </h2>
               {data.receipt?.complete && <Receipt receipt={data.receipt} />}
             </header>
-            {!data.receipt?.complete && <div class="body"><Receipt receipt={data.receipt} /></div>}
+            {!data.receipt?.complete && (
+              <div class="body">
+                <Receipt receipt={data.receipt} />
+              </div>
+            )}
             {traces.length === 0 ? (
-              <Empty title="No trace matches">Widen the time range, lower the minimum duration or drop a filter. Traces appear about 2 s after they are acknowledged.</Empty>
+              <Empty title="No trace matches">
+                Widen the time range, lower the minimum duration or drop a filter. Traces appear about 2 s after they
+                are acknowledged.
+              </Empty>
             ) : (
               <>
                 <Scatter traces={traces} range={range.value} />
-                <TraceTable traces={traces} sort={sort} ascending={ascending} active={active} />
+                <TraceTable traces={traces} sort={sort} ascending={ascending} />
               </>
             )}
           </section>
@@ -78,7 +78,15 @@ function OpenById() {
       <label class="visually-hidden" for="trace-id">
         Trace id
       </label>
-      <input id="trace-id" class="input mono by-id" placeholder="Open by trace id (32 hex digits)" spellcheck={false} aria-invalid={wrong} value={id} onInput={(event) => setId(event.currentTarget.value)} />
+      <input
+        id="trace-id"
+        class="input mono by-id"
+        placeholder="Open by trace id (32 hex digits)"
+        spellcheck={false}
+        aria-invalid={wrong}
+        value={id}
+        onInput={(event) => setId(event.currentTarget.value)}
+      />
       <button type="submit" class="button" disabled={!TRACE_ID.test(id.trim())}>
         Open
       </button>
