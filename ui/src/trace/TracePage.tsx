@@ -6,18 +6,18 @@ import type { LogRecord, TraceAnswer } from '../api/types';
 import { useQuery } from '../api/useQuery';
 import { PageHead } from '../app/Shell';
 import { href, params, setParams } from '../app/router';
-import { useShortcuts } from '../app/shortcuts';
 import type { PageProps } from '../app/routes';
 import { Receipt } from '../parts/Receipt';
 import { Answer, Empty } from '../parts/States';
 import { ServiceName } from '../parts/Badges';
-import { FLAG_ERROR, type Layout, layoutTrace, visibleRows } from './layout';
+import { allParents, reveal, useWaterfallKeys, wholeOf } from './keys';
+import { type Layout, layoutTrace, visibleRows } from './layout';
 import { Minimap } from './Minimap';
 import type { View } from './paint';
 import { SpanPanel } from './SpanPanel';
 import { logsHref, TraceFacts } from './TraceHead';
 import { TraceLogs } from './TraceLogs';
-import { Waterfall, zoomed } from './Waterfall';
+import { Waterfall } from './Waterfall';
 
 export default function TracePage({ id }: PageProps) {
   const query = useQuery<TraceAnswer>(apiUrl(`/traces/${encodeURIComponent(id)}`));
@@ -64,8 +64,6 @@ function byTime(a: LogRecord, b: LogRecord): number {
   return a.time_unix_nano.length - b.time_unix_nano.length || (a.time_unix_nano < b.time_unix_nano ? -1 : 1);
 }
 
-const wholeOf = (layout: Layout): View => ({ fromNs: 0, toNs: Math.max(1, layout.totalNs) });
-
 function Loaded({ data }: { data: TraceAnswer }) {
   const layout = useMemo(() => layoutTrace(data.spans), [data]);
   const logs = useMemo(() => (data.logs ?? []).toSorted(byTime), [data]);
@@ -89,6 +87,8 @@ function Loaded({ data }: { data: TraceAnswer }) {
     if (!next.delete(position)) next.add(position);
     setCollapsed(next);
   };
+  const close = () => setParams({ span: null }, true);
+  const isOpen = opened >= 0;
   useWaterfallKeys({
     layout,
     rows,
@@ -100,8 +100,8 @@ function Loaded({ data }: { data: TraceAnswer }) {
     toggle,
     view,
     setView,
-    close: () => setParams({ span: null }, true),
-    isOpen: opened >= 0,
+    close,
+    isOpen,
   });
   const spanLogs = opened >= 0 ? logs.filter((log) => log.span_id === span) : [];
   return (
@@ -109,19 +109,7 @@ function Loaded({ data }: { data: TraceAnswer }) {
       <TraceFacts trace={data.trace} layout={layout} logs={logs} />
       <section class="card trace-card" aria-label="Trace">
         <header>
-          <div class="tabs grow" role="group" aria-label="View">
-            <button type="button" aria-pressed={!showLogs} onClick={() => setParams({ view: null }, true)}>
-              Waterfall
-            </button>
-            <button
-              type="button"
-              aria-pressed={showLogs}
-              onClick={() => setParams({ view: 'logs' }, true)}
-              data-testid="trace-logs-tab"
-            >
-              Logs <span class="muted">{logs.length}</span>
-            </button>
-          </div>
+          <Tabs showLogs={showLogs} lines={logs.length} />
           {data.receipt?.complete && <Receipt receipt={data.receipt} />}
           {!showLogs && <Tools layout={layout} setCollapsed={setCollapsed} />}
         </header>
@@ -137,30 +125,37 @@ function Loaded({ data }: { data: TraceAnswer }) {
             <div class="trace-main">
               <Minimap layout={layout} view={view} onView={setView} />
               <Waterfall
-                layout={layout}
-                rows={rows}
-                collapsed={collapsed}
+                {...{ layout, rows, collapsed, view }}
                 selected={cursor}
-                view={view}
                 onSelect={open}
                 onToggle={toggle}
                 onOpen={open}
                 onView={setView}
               />
             </div>
-            {opened >= 0 && (
-              <SpanPanel
-                key={span}
-                layout={layout}
-                position={opened}
-                logs={spanLogs}
-                onClose={() => setParams({ span: null }, true)}
-              />
-            )}
+            {opened >= 0 && <SpanPanel key={span} layout={layout} position={opened} logs={spanLogs} onClose={close} />}
           </div>
         )}
       </section>
     </>
+  );
+}
+
+function Tabs({ showLogs, lines }: { showLogs: boolean; lines: number }) {
+  return (
+    <div class="tabs grow" role="group" aria-label="View">
+      <button type="button" aria-pressed={!showLogs} onClick={() => setParams({ view: null }, true)}>
+        Waterfall
+      </button>
+      <button
+        type="button"
+        aria-pressed={showLogs}
+        onClick={() => setParams({ view: 'logs' }, true)}
+        data-testid="trace-logs-tab"
+      >
+        Logs <span class="muted">{lines}</span>
+      </button>
+    </div>
   );
 }
 
@@ -175,82 +170,4 @@ function Tools({ layout, setCollapsed }: { layout: Layout; setCollapsed: (next: 
       </button>
     </div>
   );
-}
-
-function allParents(layout: Layout): Set<number> {
-  const all = new Set<number>();
-  for (let position = 0; position < layout.order.length; position += 1)
-    if (layout.end[position] > position + 1) all.add(position);
-  return all;
-}
-
-/** Opens everything above `position`. */
-function reveal(
-  position: number,
-  layout: Layout,
-  collapsed: ReadonlySet<number>,
-  setCollapsed: (next: ReadonlySet<number>) => void,
-): void {
-  const next = new Set(collapsed);
-  for (let up = layout.parent[position]; up >= 0; up = layout.parent[up]) next.delete(up);
-  if (next.size !== collapsed.size) setCollapsed(next);
-}
-
-interface Keys {
-  layout: Layout;
-  rows: Int32Array;
-  collapsed: ReadonlySet<number>;
-  setCollapsed: (next: ReadonlySet<number>) => void;
-  cursor: number;
-  setCursor: (position: number) => void;
-  open: (position: number) => void;
-  toggle: (position: number) => void;
-  view: View;
-  setView: (view: View) => void;
-  close: () => void;
-  isOpen: boolean;
-}
-
-function useWaterfallKeys(on: Keys): void {
-  const { layout, rows, collapsed, cursor, view } = on;
-  const go = (position: number) => (on.isOpen ? on.open(position) : on.setCursor(position));
-  const move = (step: number) => () => {
-    const now = rows.indexOf(cursor);
-    go(rows[Math.min(rows.length - 1, Math.max(0, now + step))]);
-  };
-  const left = () => {
-    if (cursor >= 0 && layout.end[cursor] > cursor + 1 && !collapsed.has(cursor)) on.toggle(cursor);
-    else if (cursor >= 0 && layout.parent[cursor] >= 0) go(layout.parent[cursor]);
-  };
-  const right = () => {
-    if (collapsed.has(cursor)) on.toggle(cursor);
-    else move(1)();
-  };
-  const nextError = () => {
-    for (let step = 1; step <= layout.order.length; step += 1) {
-      const position = (Math.max(-1, cursor) + step) % layout.order.length;
-      if (layout.flags[position] & FLAG_ERROR) return on.open(position);
-    }
-  };
-  const zoom = (factor: number) => () => {
-    const middle =
-      cursor >= 0
-        ? Math.min(view.toNs, Math.max(view.fromNs, layout.start[cursor] + layout.duration[cursor] / 2))
-        : (view.fromNs + view.toNs) / 2;
-    on.setView(zoomed(view, layout.totalNs, factor, middle));
-  };
-  useShortcuts('Trace', [
-    { keys: 'j / ArrowDown', what: 'Next span', run: move(1) },
-    { keys: 'k / ArrowUp', what: 'Previous span', run: move(-1) },
-    { keys: 'ArrowLeft', what: 'Collapse, or go to the parent', run: left },
-    { keys: 'ArrowRight', what: 'Expand, or go to the next span', run: right },
-    { keys: 'Enter', what: 'Open the span’s details', run: () => cursor >= 0 && on.open(cursor) },
-    { keys: 'Escape', what: 'Close the details', run: on.close },
-    { keys: 'e', what: 'Next span with an error', run: nextError },
-    { keys: '[', what: 'Collapse all', run: () => on.setCollapsed(allParents(layout)) },
-    { keys: ']', what: 'Expand all', run: () => on.setCollapsed(new Set()) },
-    { keys: '+', what: 'Zoom in', run: zoom(0.6) },
-    { keys: '-', what: 'Zoom out', run: zoom(1.6) },
-    { keys: '0', what: 'Show the whole trace', run: () => on.setView(wholeOf(layout)) },
-  ]);
 }

@@ -25,49 +25,10 @@ export function SearchForm({ search, services }: Props) {
     if (JSON.stringify(draft) === inUrl) refreshTick.value += 1;
     else setParams(searchParams(draft));
   };
-  const names = known(
-    services.map((one) => one.name),
-    draft.service,
-  );
-  const operations = services
-    .filter((one) => !draft.service || one.name === draft.service)
-    .flatMap((one) => one.operations ?? []);
   const shown = touched ? found : {};
   return (
     <form class="card search-form" onSubmit={submit} aria-label="Search traces">
-      <label class="field">
-        <span>Service</span>
-        <select
-          class="input"
-          data-search
-          data-testid="field-service"
-          value={draft.service}
-          onChange={(event) => set({ service: event.currentTarget.value, operation: '' })}
-        >
-          <option value="">Any service</option>
-          {names.map((name) => (
-            <option key={name} value={name}>
-              {name}
-            </option>
-          ))}
-        </select>
-      </label>
-      <label class="field">
-        <span>Operation</span>
-        <input
-          class="input"
-          list="operations"
-          placeholder="Any operation"
-          data-testid="field-operation"
-          value={draft.operation}
-          onInput={(event) => set({ operation: event.currentTarget.value })}
-        />
-        <datalist id="operations">
-          {[...new Set(operations)].sort().map((name) => (
-            <option key={name} value={name} />
-          ))}
-        </datalist>
-      </label>
+      <PlaceFields draft={draft} services={services} set={set} />
       <DurationField
         label="Min duration"
         testid="field-min-duration"
@@ -125,6 +86,60 @@ export function SearchForm({ search, services }: Props) {
       </button>
     </form>
   );
+}
+
+/** Where to look: a service, and an operation of it. */
+function PlaceFields({ draft, services, set }: PlaceProps) {
+  const names = known(
+    services.map((one) => one.name),
+    draft.service,
+  );
+  const operations = services
+    .filter((one) => !draft.service || one.name === draft.service)
+    .flatMap((one) => one.operations ?? []);
+  return (
+    <>
+      <label class="field">
+        <span>Service</span>
+        <select
+          class="input"
+          data-search
+          data-testid="field-service"
+          value={draft.service}
+          onChange={(event) => set({ service: event.currentTarget.value, operation: '' })}
+        >
+          <option value="">Any service</option>
+          {names.map((name) => (
+            <option key={name} value={name}>
+              {name}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label class="field">
+        <span>Operation</span>
+        <input
+          class="input"
+          list="operations"
+          placeholder="Any operation"
+          data-testid="field-operation"
+          value={draft.operation}
+          onInput={(event) => set({ operation: event.currentTarget.value })}
+        />
+        <datalist id="operations">
+          {[...new Set(operations)].sort().map((name) => (
+            <option key={name} value={name} />
+          ))}
+        </datalist>
+      </label>
+    </>
+  );
+}
+
+interface PlaceProps {
+  draft: TraceSearch;
+  services: Props['services'];
+  set: (patch: Partial<TraceSearch>) => void;
 }
 
 interface DurationProps {
