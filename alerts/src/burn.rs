@@ -185,7 +185,9 @@ mod tests {
         hour.extend([(0, 0); 29]);
         hour.push((2, 1));
         assert_eq!(read(&hour, &policy(Guards::default())).verdict, Verdict::Exceeded);
-        for guards in [Guards { min_bad_events: 2, ..Guards::default() }, Guards { min_total_events: 5, ..Guards::default() }] {
+        for guards in
+            [Guards { min_bad_events: 2, ..Guards::default() }, Guards { min_total_events: 5, ..Guards::default() }]
+        {
             assert_eq!(read(&hour, &policy(guards)).verdict, Verdict::Within);
         }
     }

@@ -143,7 +143,8 @@ dashboard: https://example.com/d/shop
 
     #[test]
     fn a_latency_threshold_prints_the_edge_it_snaps_to() {
-        let latency = SLO.replace("  availability:\n    matchers: { span.kind: server }", "  latency: { threshold: 300ms }");
+        let latency =
+            SLO.replace("  availability:\n    matchers: { span.kind: server }", "  latency: { threshold: 300ms }");
         let report = check_text(&latency);
         assert!(report.is_ok(), "{report}");
         let edge = daymark_sketch::bucket_edge(300_000_000);

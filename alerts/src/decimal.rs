@@ -30,7 +30,9 @@ impl Decimal {
             return Err(format!("{text:?} is not a decimal number like \"99.9\""));
         }
         if fraction.len() > MAX_SCALE as usize || digits().count() > MAX_DIGITS {
-            return Err(format!("{text:?} has more than {MAX_DIGITS} digits, or more than {MAX_SCALE} after the point"));
+            return Err(format!(
+                "{text:?} has more than {MAX_DIGITS} digits, or more than {MAX_SCALE} after the point"
+            ));
         }
         let units = digits().fold(0, |units, digit| units * 10 + u64::from(digit as u8 - b'0'));
         Ok(Decimal { units, scale: fraction.len() as u32 })

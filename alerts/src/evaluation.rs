@@ -44,7 +44,8 @@ impl Evaluation {
 
     /// Runs until the drain begins.
     pub(crate) async fn run(self, drain: Drain) {
-        let mut interval = tokio::time::interval(Duration::from_millis(self.shared.options.evaluation_interval_ms.max(1)));
+        let mut interval =
+            tokio::time::interval(Duration::from_millis(self.shared.options.evaluation_interval_ms.max(1)));
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -92,7 +93,8 @@ impl Evaluation {
         };
         let Some(next) = self.next_slot(slo, end) else { return self.confirm(slo).await };
         let read_timeout_ms = self.shared.options.read_timeout_ms;
-        let reader = SliReader { reader: &self.reader, tenant: &self.shared.options.tenant, timeout_ms: read_timeout_ms };
+        let reader =
+            SliReader { reader: &self.reader, tenant: &self.shared.options.tenant, timeout_ms: read_timeout_ms };
         match reader.fetch(slo, due).await {
             Ok(fetched) => {
                 if let Some(mut cache) = self.shared.cache(&slo.id) {
@@ -139,7 +141,12 @@ impl Evaluation {
         };
         if news {
             tracing::warn!(slo = %slo.id, reason = unknown.sentence(), "the SLO is unknown");
-            self.note(slo, Slot::of(now), format!("data missing: {}; the incident neither grows nor resolves", unknown.sentence())).await?;
+            self.note(
+                slo,
+                Slot::of(now),
+                format!("data missing: {}; the incident neither grows nor resolves", unknown.sentence()),
+            )
+            .await?;
         }
         self.step(slo, at, Some(unknown)).await
     }
@@ -161,7 +168,7 @@ impl Evaluation {
     }
 
     /// One step of the evaluator, with everything that follows from it.
-    async fn step(&self, slo: &Slo, end: Slot, missing: Option<Unknown>) -> Result<(), AlertsError> {
+    pub(crate) async fn step(&self, slo: &Slo, end: Slot, missing: Option<Unknown>) -> Result<(), AlertsError> {
         let Some((outcome, open, examples)) = self.read_step(slo, end, missing.as_ref()) else { return Ok(()) };
         let latest = Latest { end: Some(end), readings: outcome.readings, missing, examples };
         if !outcome.events.is_empty() {
@@ -217,9 +224,9 @@ impl Evaluation {
             notifications.extend(told);
         }
         let number = self.shared.recorder.state().next_number();
-        let queued = (number..).zip(notifications).map(|(number, notification)| Record::Queued {
-            notification: Notification { number, ..notification },
-        });
+        let queued = (number..)
+            .zip(notifications)
+            .map(|(number, notification)| Record::Queued { notification: Notification { number, ..notification } });
         let id = incident.id.clone();
         let of_incident = |event| Record::Incident { incident: id.clone(), event };
         events.into_iter().chain(notes).map(of_incident).chain(queued).collect()

@@ -32,6 +32,8 @@ mod load;
 mod notification;
 mod outbox;
 mod service;
+#[cfg(test)]
+mod service_tests;
 mod sli_reader;
 mod state;
 mod validate;

@@ -143,8 +143,12 @@ mod tests {
     #[test]
     fn a_tier_that_told_nobody_says_why() {
         let counts = crate::sli::Counts::default();
-        let fired = |tier: &str, severity| {
-            IncidentEvent::TierFired { tier: tier.into(), severity, at: Slot(1), long: counts, short: counts }
+        let fired = |tier: &str, severity| IncidentEvent::TierFired {
+            tier: tier.into(),
+            severity,
+            at: Slot(1),
+            long: counts,
+            short: counts,
         };
         let events = [fired("page-slow", Severity::Page), fired("ticket-fast", Severity::Ticket)];
         assert_eq!(held_back(&events, &[]).len(), 2);

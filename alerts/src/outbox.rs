@@ -44,7 +44,8 @@ impl Worker {
         loop {
             // Created before the look into the outbox, so that a notification queued in between is not missed.
             let queued = self.queued.notified();
-            let next = self.recorder.state().next_for(&self.receiver.name).map(|t| (t.notification.clone(), t.attempts));
+            let next =
+                self.recorder.state().next_for(&self.receiver.name).map(|t| (t.notification.clone(), t.attempts));
             let wait = match next {
                 None => None,
                 Some((notification, attempts)) => {

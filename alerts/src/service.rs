@@ -183,7 +183,7 @@ impl Alerts {
 }
 
 /// The state as the journal has it, and an empty cache for each SLO.
-fn open(options: AlertsOptions, clock: Arc<dyn Clock>) -> Result<Shared, AlertsError> {
+pub(crate) fn open(options: AlertsOptions, clock: Arc<dyn Clock>) -> Result<Shared, AlertsError> {
     let dir = options.data_dir.join("alerts");
     let (mut journal, replay) = Journal::open(&dir, options.max_journal_bytes)?;
     for damage in &replay.damage {
@@ -198,11 +198,8 @@ fn open(options: AlertsOptions, clock: Arc<dyn Clock>) -> Result<Shared, AlertsE
     }
     let caches = options.definitions.slos.iter().map(|slo| (slo.id.clone(), Mutex::default())).collect();
     let queued = options.definitions.receivers.iter().map(|r| (r.name.clone(), Arc::default())).collect();
-    let recorder = Recorder {
-        journal: Mutex::new(journal),
-        state: Mutex::new(state),
-        keep_resolved: options.keep_resolved,
-    };
+    let recorder =
+        Recorder { journal: Mutex::new(journal), state: Mutex::new(state), keep_resolved: options.keep_resolved };
     Ok(Shared { options, recorder: Arc::new(recorder), caches, clock, queued })
 }
 
@@ -216,7 +213,9 @@ fn orphans(definitions: &Definitions, state: &State, now: UnixNanos) -> Vec<Reco
     for incident in open.filter(|incident| definitions.slo(incident.slo.as_str()).is_none()) {
         let what = format!("SLO {} is no longer defined: it cannot be evaluated", incident.slo);
         let id = &incident.id;
-        records.extend([Noted { at, what }, Resolved { at }].map(|event| Record::Incident { incident: id.clone(), event }));
+        records.extend(
+            [Noted { at, what }, Resolved { at }].map(|event| Record::Incident { incident: id.clone(), event }),
+        );
     }
     let waiting = state.notifications.values().filter(|tracked| tracked.ended.is_none());
     let removed = waiting.filter(|t| definitions.receivers.iter().all(|r| r.name != t.notification.receiver));
@@ -230,7 +229,7 @@ fn orphans(definitions: &Definitions, state: &State, now: UnixNanos) -> Vec<Reco
     records
 }
 
-fn start_outbox(shared: &Arc<Shared>, drain: &Drain) -> Result<(), AlertsError> {
+pub(crate) fn start_outbox(shared: &Arc<Shared>, drain: &Drain) -> Result<(), AlertsError> {
     let options = &shared.options;
     let client = WebhookClient::new(options.notify_timeout_ms)?;
     for receiver in &options.definitions.receivers {

@@ -230,9 +230,8 @@ impl SliCache {
     }
 
     fn replace_recent(&mut self, recent: Read, from: Slot, end: Slot) {
-        let slots: Vec<Counts> = (from.0..end.0)
-            .map(|slot| recent.counts.get(&(slot * SLOT_S)).copied().unwrap_or_default())
-            .collect();
+        let slots: Vec<Counts> =
+            (from.0..end.0).map(|slot| recent.counts.get(&(slot * SLOT_S)).copied().unwrap_or_default()).collect();
         self.series.replace_from(from, &slots);
         // Hours are sums of what the series now holds: the first of them may begin before what was read.
         let first_hour = from.start().seconds() / HOUR_S * HOUR_S;

@@ -88,7 +88,9 @@ impl State {
     /// An event was decided at its boundary: a start must not decide there again.
     fn note_evaluated(&mut self, incident: &IncidentId, event: &IncidentEvent) {
         use IncidentEvent::{Opened, Resolved, TierFired, TierResolved};
-        let (Opened { at, .. } | TierFired { at, .. } | TierResolved { at, .. } | Resolved { at }) = event else { return };
+        let (Opened { at, .. } | TierFired { at, .. } | TierResolved { at, .. } | Resolved { at }) = event else {
+            return;
+        };
         if let Some(incident) = self.incidents.get(incident) {
             let evaluated = self.evaluated.entry(incident.slo.clone()).or_default();
             *evaluated = (*evaluated).max(*at);

@@ -106,8 +106,7 @@ pub(crate) fn validate_slo(raw: RawSlo, file: &Path, yaml: String) -> Result<Slo
     else {
         return Err(mistakes.into_errors());
     };
-    let guards =
-        Guards { min_bad_events: raw.guards.min_bad_events, min_total_events: raw.guards.min_total_events };
+    let guards = Guards { min_bad_events: raw.guards.min_bad_events, min_total_events: raw.guards.min_total_events };
     Ok(Slo {
         name: raw.name.unwrap_or_else(|| id.to_string()),
         id,

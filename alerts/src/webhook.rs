@@ -56,7 +56,8 @@ impl WebhookClient {
         if status.is_success() {
             return Ok(status.as_u16());
         }
-        let retry_after_s = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let retry_after_s =
+            answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         Err(Undelivered {
             http_status: Some(status.as_u16()),
             error: format!("the receiver answered {status}"),
@@ -173,7 +174,8 @@ pub(crate) fn summary(slo: &Slo, incident: &Incident) -> String {
 fn fingerprint(labels: &Map<String, Value>) -> String {
     let separated = labels.iter().flat_map(|(name, value)| [name.as_str(), value.as_str().unwrap_or_default()]);
     let bytes = separated.flat_map(|text| text.bytes().chain([0xff]));
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     format!("{hash:016x}")
 }
 

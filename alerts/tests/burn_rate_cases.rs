@@ -78,7 +78,8 @@ fn read_cases() -> Vec<Case> {
 
 fn parse_case(line: usize, row: &BTreeMap<&str, &str>) -> Case {
     let (bad, places) = digits(row["error_ratio"]);
-    let seconds = |column: &str| row.get(column).filter(|cell| !cell.is_empty()).map(|cell| cell.parse::<f64>().unwrap());
+    let seconds =
+        |column: &str| row.get(column).filter(|cell| !cell.is_empty()).map(|cell| cell.parse::<f64>().unwrap());
     let tiers = row.keys().filter_map(|column| column.strip_suffix("_fire_s"));
     let expected = tiers.map(|tier| {
         let times = seconds(&format!("{tier}_fire_s")).zip(seconds(&format!("{tier}_resolve_s")));

@@ -115,7 +115,10 @@ fn late_data_never_takes_a_page_back() {
     let mut replay = Replay::over(&[slots(fault, 100, 0), slots(12, 50, 50), slots(HOUR, 100, 0)].concat());
     let fired = (HOUR..fault + 13).find(|&end| !replay.step(end, None).0.is_empty()).expect("a page");
     // A late flood of good events for the hour before: with it, the page would not have fired.
-    replay.series.replace_from(Slot(START.0 + HOUR as u64), &[slots(HOUR, 100_000, 0), slots(12, 50_000, 50), slots(HOUR, 100, 0)].concat());
+    replay.series.replace_from(
+        Slot(START.0 + HOUR as u64),
+        &[slots(HOUR, 100_000, 0), slots(12, 50_000, 50), slots(HOUR, 100, 0)].concat(),
+    );
     for end in fired + 1..fired + 30 {
         assert!(replay.step(end, None).0.is_empty(), "slot {end}");
     }
@@ -128,7 +131,9 @@ fn late_data_never_takes_a_page_back() {
 
 #[test]
 fn a_replay_gives_the_same_incidents() {
-    let history = [slots(2 * HOUR, 100, 0), slots(40, 50, 50), slots(90, 100, 0), slots(40, 0, 100), slots(HOUR, 100, 0)].concat();
+    let history =
+        [slots(2 * HOUR, 100, 0), slots(40, 50, 50), slots(90, 100, 0), slots(40, 0, 100), slots(HOUR, 100, 0)]
+            .concat();
     let run = |skip: usize| {
         let mut replay = Replay::over(&history);
         (HOUR + skip..history.len()).for_each(|end| drop(replay.step(end, None)));

@@ -134,12 +134,13 @@ panels:
     #[test]
     fn the_published_schema_is_the_one_that_is_checked() {
         let published = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/schemas/dashboard.schema.json");
-        let generated = format!("{:#}\n", crate::json_schema());
+        let generated = crate::json_schema();
         if std::env::var_os("UPDATE_SCHEMA").is_some() {
-            std::fs::write(published, &generated).unwrap();
+            std::fs::write(published, format!("{generated:#}\n")).unwrap();
         }
         let kept = std::fs::read_to_string(published).unwrap_or_default();
-        assert_eq!(kept, generated, "run the test again with UPDATE_SCHEMA=1 and commit {published}");
+        let kept: serde_json::Value = serde_json::from_str(&kept).unwrap_or_default();
+        assert!(kept == generated, "run the test again with UPDATE_SCHEMA=1 and commit {published}");
         assert!(jsonschema::meta::is_valid(&crate::json_schema()));
     }
 

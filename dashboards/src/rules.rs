@@ -90,7 +90,8 @@ fn check_thresholds(i: usize, panel: &Panel, slos: &[String], found: &mut Vec<Vi
         let fits = if is_time { panel.unit.seconds().is_some() } else { panel.unit == Unit::Ratio };
         if !fits {
             let expected = if is_time { "a unit of time" } else { "\"ratio\"" };
-            let message = format!("line {:?} needs {expected}, the panel's unit is {:?}", reference.line, panel.unit.as_str());
+            let message =
+                format!("line {:?} needs {expected}, the panel's unit is {:?}", reference.line, panel.unit.as_str());
             found.push(Violation { pointer, message });
         }
     }

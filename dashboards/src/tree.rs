@@ -63,7 +63,9 @@ fn place(node: Spanned<Node>, pointer: String, lines: &mut BTreeMap<String, u64>
         }
         Node::Table(entries) => {
             let entries = entries.into_iter();
-            Value::Object(entries.map(|(key, item)| (key.clone(), place(item, children(&key), lines))).collect::<Map<_, _>>())
+            Value::Object(
+                entries.map(|(key, item)| (key.clone(), place(item, children(&key), lines))).collect::<Map<_, _>>(),
+            )
         }
     };
     lines.insert(pointer, node.referenced.line().max(1));

@@ -54,7 +54,8 @@ pub(super) async fn detail(Handler(shared): Handler<Arc<Shared>>, Path(id): Path
         .into_iter()
         .map(|(second, ratio)| json!([second * 1_000, ratio]))
         .collect();
-    let incidents: Vec<Value> = newest_incidents(&state, slo).map(|i| incident_json(&shared.options, &state, i)).collect();
+    let incidents: Vec<Value> =
+        newest_incidents(&state, slo).map(|i| incident_json(&shared.options, &state, i)).collect();
     json.extend(Map::from_iter([
         ("definition_yaml".to_owned(), Value::from(slo.yaml.as_str())),
         ("definition_file".to_owned(), Value::from(slo.file.display().to_string())),
@@ -85,10 +86,11 @@ fn newest_incidents<'a>(state: &'a State, slo: &'a Slo) -> impl Iterator<Item = 
 fn slo_json(shared: &Shared, slo: &Slo) -> Option<(Map<String, Value>, Option<String>)> {
     let cache = shared.cache(&slo.id)?;
     let state = shared.recorder.state();
-    let latest = state.latest.get(&slo.id).cloned().unwrap_or_else(|| Latest {
-        missing: Some(Unknown::NotYetEvaluated),
-        ..Latest::default()
-    });
+    let latest = state
+        .latest
+        .get(&slo.id)
+        .cloned()
+        .unwrap_or_else(|| Latest { missing: Some(Unknown::NotYetEvaluated), ..Latest::default() });
     let budget = budget::now(&cache.hours, slo.window_s, slo.budget);
     let firing = state.incidents.open_of(&slo.id).is_some();
     let unknown = unknown_reason(slo, &latest);
@@ -213,7 +215,8 @@ fn strip(slo: &Slo, tier: &Tier, series: &SliSeries, end: Slot) -> Vec<Value> {
 fn events_json(series: &SliSeries, end: Slot) -> Value {
     let first = series.first_event().unwrap_or(end).max(end.minus_seconds(EVENTS_RANGE_S)).max(series.base());
     let last_minute = end.start().seconds() / EVENTS_STEP_S * EVENTS_STEP_S;
-    let minutes = (first.start().seconds() / EVENTS_STEP_S * EVENTS_STEP_S..last_minute).step_by(EVENTS_STEP_S as usize);
+    let minutes =
+        (first.start().seconds() / EVENTS_STEP_S * EVENTS_STEP_S..last_minute).step_by(EVENTS_STEP_S as usize);
     let point = |second: u64| {
         let counts = series.window(Slot::of_seconds(second + EVENTS_STEP_S), EVENTS_STEP_S);
         json!([second * 1_000, counts.good, counts.total])
