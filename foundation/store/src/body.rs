@@ -3,6 +3,8 @@
 //! The body is lower-cased character by character; a word is then a longest run of letters and digits (Unicode). Nothing
 //! else is indexed or matched. [`BodyQuery::matches`] is the definition; the text index only chooses rows to look at.
 
+use std::ops::Range;
+
 /// What a body must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyQuery {
@@ -59,23 +61,63 @@ impl BodyQuery {
 
     /// Whether `body` matches: the definition, which the index only speeds up.
     pub fn matches(&self, body: &str) -> bool {
-        let mut lower = String::new();
-        let mut words: Vec<&str> = Vec::new();
-        let lowered = lower_case(body, &mut lower);
-        each_word(lowered, |word, _| words.push(word));
-        self.holds(&words)
+        self.matcher().matches(body)
     }
 
-    fn holds(&self, words: &[&str]) -> bool {
+    /// For many bodies.
+    pub fn matcher(&self) -> BodyMatcher<'_> {
+        BodyMatcher { query: self, lower: String::new(), spans: Vec::new() }
+    }
+
+    fn holds(&self, words: &Words<'_>) -> bool {
         match self {
             BodyQuery::Everything => true,
             BodyQuery::Word(wanted) => words.iter().any(|word| word == wanted),
             BodyQuery::Prefix(prefix) => words.iter().any(|word| word.starts_with(prefix.as_str())),
-            BodyQuery::Phrase(phrase) => words.windows(phrase.len().max(1)).any(|window| window == phrase.as_slice()),
+            BodyQuery::Phrase(phrase) => {
+                let runs = words.spans.windows(phrase.len().max(1));
+                runs.into_iter().any(|run| run.iter().zip(phrase).all(|(span, word)| words.at(span) == word))
+            }
             BodyQuery::All(parts) => parts.iter().all(|part| part.holds(words)),
             BodyQuery::Any(parts) => parts.iter().any(|part| part.holds(words)),
             BodyQuery::Not(part) => !part.holds(words),
         }
+    }
+}
+
+/// Decides many bodies without an allocation for each.
+pub struct BodyMatcher<'q> {
+    query: &'q BodyQuery,
+    lower: String,
+    spans: Vec<Range<usize>>,
+}
+
+impl BodyMatcher<'_> {
+    /// As [`BodyQuery::matches`].
+    pub fn matches(&mut self, body: &str) -> bool {
+        let lower = lower_case(body, &mut self.lower);
+        let start = lower.as_ptr() as usize;
+        self.spans.clear();
+        each_word(lower, |word, _| {
+            let at = word.as_ptr() as usize - start;
+            self.spans.push(at..at + word.len());
+        });
+        self.query.holds(&Words { lower, spans: &self.spans })
+    }
+}
+
+struct Words<'b> {
+    lower: &'b str,
+    spans: &'b [Range<usize>],
+}
+
+impl<'b> Words<'b> {
+    fn at(&self, span: &Range<usize>) -> &'b str {
+        &self.lower[span.clone()]
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &'b str> {
+        self.spans.iter().map(|span| self.at(span))
     }
 }
 

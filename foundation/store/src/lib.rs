@@ -26,9 +26,11 @@ mod segment;
 pub mod series;
 mod store;
 mod table;
+#[cfg(test)]
+mod tests;
 mod ulid;
 
-pub use body::BodyQuery;
+pub use body::{BodyMatcher, BodyQuery};
 pub use disk::Disk;
 pub use error::StoreError;
 pub use hot::{AgentStatus, CollectorStatus, HotError, HotRequest, HotRows, HotSource};
@@ -36,6 +38,8 @@ pub use hot_http::{HttpHotSource, StaleBody, THROUGH_HEADER};
 pub use reader::{Filter, PageTimes, ReadSpec, Reader, RowChoice, Search, Segment, View};
 pub use schema::{TableName, attributes_builder, attributes_type, strings_builder, strings_type, timestamp_type};
 pub use segment::{IndexMeta, SegmentFile, SegmentMeta, SegmentOptions, write_segment};
-pub use series::{Exemplar, MatchOp, Matcher, Point, Resolution, Series, SeriesQuery, read_series};
+pub use series::{
+    Exemplar, Histograms, MatchOp, Matcher, Point, Resolution, Series, SeriesQuery, read_series, read_series_with,
+};
 pub use store::{Store, StoreOptions};
 pub use table::{COLLECTOR, Commit, Retained, Snapshot, Table};

@@ -11,7 +11,7 @@ use arrow::error::ArrowError;
 use daymark_model::{TimeRange, TraceId};
 
 use super::RowChoice;
-use crate::{StoreError, TableName};
+use crate::{BodyQuery, StoreError, TableName};
 
 /// Decides rows by some columns. Null counts as no.
 type Test = dyn Fn(&RecordBatch) -> Result<BooleanArray, ArrowError> + Send + Sync;
@@ -21,6 +21,8 @@ type Test = dyn Fn(&RecordBatch) -> Result<BooleanArray, ArrowError> + Send + Sy
 pub struct Filter {
     columns: Vec<String>,
     test: Arc<Test>,
+    /// The value that its one column must equal: lets bloom filters rule out row groups.
+    equals: Option<Vec<u8>>,
 }
 
 impl fmt::Debug for Filter {
@@ -35,25 +37,31 @@ impl Filter {
     where
         F: Fn(&RecordBatch) -> Result<BooleanArray, ArrowError> + Send + Sync + 'static,
     {
-        Filter { columns: columns.iter().map(|&column| column.to_owned()).collect(), test: Arc::new(test) }
+        let columns = columns.iter().map(|&column| column.to_owned()).collect();
+        Filter { columns, test: Arc::new(test), equals: None }
     }
 
     /// Rows whose text column equals `value`.
     pub fn text(column: &str, value: &str) -> Filter {
+        let equals = Some(value.as_bytes().to_owned());
         let value = Scalar::new(StringArray::from(vec![value.to_owned()]));
         let name = column.to_owned();
-        Filter::new(&[column], move |batch| cmp::eq(batch.column_by_name(&name).ok_or_else(|| absent(&name))?, &value))
+        let test =
+            move |batch: &RecordBatch| cmp::eq(batch.column_by_name(&name).ok_or_else(|| absent(&name))?, &value);
+        Filter { equals, ..Filter::new(&[column], test) }
     }
 
     /// Rows whose fixed-size binary column (an id) equals `value`.
     pub fn id(column: &str, value: &[u8]) -> Filter {
         let name = column.to_owned();
+        let equals = Some(value.to_owned());
         let value = value.to_owned();
-        Filter::new(&[column], move |batch| {
+        let test = move |batch: &RecordBatch| {
             let ids = batch.column_by_name(&name).ok_or_else(|| absent(&name))?;
             let ids = ids.as_fixed_size_binary_opt().ok_or_else(|| absent(&name))?;
             Ok((0..ids.len()).map(|row| Some(ids.is_valid(row) && ids.value(row) == value)).collect())
-        })
+        };
+        Filter { equals, ..Filter::new(&[column], test) }
     }
 
     /// Rows of one trace.
@@ -71,11 +79,27 @@ impl Filter {
         })
     }
 
+    /// Rows whose body matches `query`.
+    pub fn body(query: &BodyQuery) -> Filter {
+        let query = query.clone();
+        Filter::new(&["body"], move |batch| {
+            let bodies = batch.column_by_name("body").and_then(|bodies| bodies.as_string_opt::<i32>());
+            let bodies = bodies.ok_or_else(|| absent("body"))?;
+            let mut matcher = query.matcher();
+            Ok((0..bodies.len()).map(|row| Some(bodies.is_valid(row) && matcher.matches(bodies.value(row)))).collect())
+        })
+    }
+
     /// Rows of `table` with their time in `range`.
     pub fn time(table: TableName, range: TimeRange) -> Filter {
         let bound = |nanos: u64| i64::try_from(nanos).unwrap_or(i64::MAX);
         let high = if range.end.0 > i64::MAX as u64 { i64::MAX } else { bound(range.end.0) - 1 };
         Filter::integer(table.nanos_column(), bound(range.start.0), high)
+    }
+
+    /// Column and value when the filter asks for equality with one value.
+    pub(super) fn equality(&self) -> Option<(&str, &[u8])> {
+        Some((self.columns.first()?, self.equals.as_deref()?))
     }
 
     /// Columns it looks at.

@@ -79,7 +79,7 @@ impl Segment {
         let footer = source::footer(&self.table, &self.meta).await?;
         let group_rows = footer.metadata().row_groups().iter().map(|group| group.num_rows().max(0) as u64);
         let (groups, selection) = spec.rows.select(&group_rows.collect::<Vec<_>>());
-        let reader = source::parquet_reader(&self.table, &self.meta);
+        let reader = source::SegmentBytes::new(&self.table, &self.meta);
         let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, (*footer).clone())
             .with_batch_size(BATCH_ROWS)
             .with_row_groups(groups);

@@ -1,14 +1,19 @@
 //! Footers, bloom filters and indexes of a segment: read once, then from the cache.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use daymark_model::UnixNanos;
-use object_store::ObjectStoreExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, TryFutureExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::arrow::async_reader::ParquetObjectReader;
+use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::bloom_filter::Sbbf;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, RowGroupMetaData};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 
 use super::segment::PageTimes;
@@ -21,11 +26,46 @@ const FOOTER_HINT_BYTES: usize = 256 << 10;
 /// A bloom filter of a row group is never larger.
 const MAX_BLOOM_BYTES: i32 = 16 << 20;
 
-/// A reader of the segment's Parquet file.
-pub(super) fn parquet_reader(table: &Table, meta: &SegmentMeta) -> ParquetObjectReader {
-    ParquetObjectReader::new(Arc::clone(&table.shared().objects), table.path_of(&meta.path))
-        .with_file_size(meta.bytes)
-        .with_footer_size_hint(FOOTER_HINT_BYTES)
+/// The bytes of a segment's Parquet file. Nearby ranges are fetched in one call.
+pub(super) struct SegmentBytes {
+    objects: Arc<dyn ObjectStore>,
+    path: Path,
+    size: u64,
+}
+
+impl SegmentBytes {
+    pub(super) fn new(table: &Table, meta: &SegmentMeta) -> SegmentBytes {
+        let objects = Arc::clone(&table.shared().objects);
+        SegmentBytes { objects, path: table.path_of(&meta.path), size: meta.bytes }
+    }
+}
+
+fn external(error: object_store::Error) -> ParquetError {
+    ParquetError::External(Box::new(error))
+}
+
+impl AsyncFileReader for SegmentBytes {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
+        self.objects.get_range(&self.path, range).map_err(external).boxed()
+    }
+
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, parquet::errors::Result<Vec<Bytes>>> {
+        async move { self.objects.get_ranges(&self.path, &ranges).await.map_err(external) }.boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
+        async move {
+            let reader = ParquetMetaDataReader::new()
+                .with_arrow_reader_options(options)
+                .with_prefetch_hint(Some(FOOTER_HINT_BYTES));
+            let size = self.size;
+            reader.load_and_finish(self, size).await.map(Arc::new)
+        }
+        .boxed()
+    }
 }
 
 /// The footer with page index.
@@ -36,7 +76,7 @@ pub(super) async fn footer(table: &Table, meta: &SegmentMeta) -> Result<Arc<Arro
         return Ok(footer);
     }
     let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-    let footer = ArrowReaderMetadata::load_async(&mut parquet_reader(table, meta), options)
+    let footer = ArrowReaderMetadata::load_async(&mut SegmentBytes::new(table, meta), options)
         .await
         .map_err(|error| StoreError::parquet(path.as_ref(), error))?;
     let footer = Arc::new(footer);

@@ -6,8 +6,9 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use daymark_model::{LogOffset, Receipt, TenantId, TimeRange};
 
-use super::{ReadSpec, Segment};
-use crate::{HotError, HotRequest, HotRows, HotSource, Snapshot, Store, StoreError, Table, TableName};
+use super::{Filter, ReadSpec, RowChoice, Segment};
+use crate::segment::BLOOM_COLUMNS;
+use crate::{BodyQuery, HotError, HotRequest, HotRows, HotSource, Snapshot, Store, StoreError, Table, TableName};
 
 /// How often a view is begun anew because the snapshot was too old for the collector.
 const MAX_STALE: u32 = 10;
@@ -124,13 +125,23 @@ impl View {
     /// # Errors
     /// When a filter or a column does not fit the table.
     pub async fn read(&mut self, spec: &ReadSpec) -> Result<Vec<RecordBatch>, StoreError> {
-        let mut spec = spec.clone();
-        if self.range != TimeRange::ALL {
-            spec.filters.insert(0, crate::Filter::time(self.table, self.range));
-        }
+        self.read_matching(spec, None).await
+    }
+
+    /// As [`View::read`], only rows (of logs) whose body matches `query`, found by the text index.
+    ///
+    /// # Errors
+    /// As [`View::read`].
+    pub async fn read_matching(
+        &mut self,
+        spec: &ReadSpec,
+        query: Option<&BodyQuery>,
+    ) -> Result<Vec<RecordBatch>, StoreError> {
+        let spec = self.narrowed(spec, query);
         let mut batches = Vec::new();
         for segment in self.segments.clone() {
-            if let Some(read) = self.read_segment(&segment, &spec).await? {
+            let Some(rows) = self.choose(&segment, &spec, query).await? else { continue };
+            if let Some(read) = self.read_rows(&segment, &spec, rows).await? {
                 batches.extend(read);
             }
         }
@@ -141,30 +152,76 @@ impl View {
         Ok(batches)
     }
 
-    /// Reads one segment and counts it. `None` when it is damaged, which the receipt then says.
-    pub(super) async fn read_segment(
+    /// `spec` with the view's range and `query` as filters: cheap ones first.
+    pub(super) fn narrowed(&self, spec: &ReadSpec, query: Option<&BodyQuery>) -> ReadSpec {
+        let mut spec = spec.clone();
+        if self.range != TimeRange::ALL {
+            spec.filters.insert(0, Filter::time(self.table, self.range));
+        }
+        if let Some(query) = query.filter(|query| **query != BodyQuery::Everything) {
+            spec.filters.push(Filter::body(query));
+        }
+        spec
+    }
+
+    /// Rows of `segment` that may pass: by page times, bloom filters and text index. `None` when there are none, or
+    /// when the segment is not readable, which the receipt then says.
+    pub(super) async fn choose(
         &mut self,
         segment: &Segment,
         spec: &ReadSpec,
-    ) -> Result<Option<Vec<RecordBatch>>, StoreError> {
-        let rows = segment.pages_in(self.range).await.map(|pages| pages.intersect(&spec.rows));
-        let read = match rows {
-            Ok(rows) if rows.is_empty() => return Ok(Some(Vec::new())),
+        query: Option<&BodyQuery>,
+    ) -> Result<Option<RowChoice>, StoreError> {
+        match choose_rows(segment, self.range, spec, query).await {
+            Ok(rows) if rows.is_empty() => Ok(None),
             Ok(rows) => {
                 self.receipt.segments_read += 1;
-                self.receipt.rows_scanned += rows.count(segment.meta().rows);
-                segment.read(&ReadSpec { rows, ..spec.clone() }).await
+                Ok(Some(rows))
             }
-            Err(error) => Err(error),
-        };
-        match read {
-            Ok(batches) => Ok(Some(batches)),
-            Err(error) if Segment::is_unreadable(&error) => {
-                tracing::warn!(segment = segment.meta().path, %error, "segment is not readable");
-                self.receipt.miss(format!("segment {} of {}: {error}", segment.meta().path, self.table));
-                Ok(None)
-            }
-            Err(error) => Err(error),
+            Err(error) => self.unreadable(segment, error).map(|()| None),
         }
     }
+
+    /// Reads rows of one segment and counts them. `None` when it is not readable, which the receipt then says.
+    pub(super) async fn read_rows(
+        &mut self,
+        segment: &Segment,
+        spec: &ReadSpec,
+        rows: RowChoice,
+    ) -> Result<Option<Vec<RecordBatch>>, StoreError> {
+        self.receipt.rows_scanned += rows.count(segment.meta().rows);
+        match segment.read(&ReadSpec { rows, ..spec.clone() }).await {
+            Ok(batches) => Ok(Some(batches)),
+            Err(error) => self.unreadable(segment, error).map(|()| None),
+        }
+    }
+
+    fn unreadable(&mut self, segment: &Segment, error: StoreError) -> Result<(), StoreError> {
+        if !Segment::is_unreadable(&error) {
+            return Err(error);
+        }
+        tracing::warn!(segment = segment.meta().path, %error, "segment is not readable");
+        self.receipt.miss(format!("segment {} of {}: {error}", segment.meta().path, self.table));
+        Ok(())
+    }
+}
+
+async fn choose_rows(
+    segment: &Segment,
+    range: TimeRange,
+    spec: &ReadSpec,
+    query: Option<&BodyQuery>,
+) -> Result<RowChoice, StoreError> {
+    let mut rows = segment.pages_in(range).await?.intersect(&spec.rows);
+    for (column, value) in spec.filters.iter().filter_map(Filter::equality) {
+        if BLOOM_COLUMNS.contains(&column) && !rows.is_empty() {
+            rows = rows.intersect(&segment.bloom(column, value).await?);
+        }
+    }
+    if let Some(query) = query
+        && !rows.is_empty()
+    {
+        rows = rows.intersect(&segment.search(query).await.rows);
+    }
+    Ok(rows)
 }

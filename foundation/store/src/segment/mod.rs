@@ -6,4 +6,5 @@ mod stats;
 mod write;
 
 pub use meta::{IndexMeta, SegmentFile, SegmentMeta};
+pub(crate) use properties::BLOOM_COLUMNS;
 pub use write::{SegmentOptions, write_segment};

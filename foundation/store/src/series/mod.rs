@@ -1,11 +1,26 @@
 //! Metric series: fragments of windows merged into points.
+//!
+//! Where it sits: the only place that knows how rows of the metric tables add up; query and alerts read through it.
+//!
+//! Invariants:
+//! - every fragment counts exactly once, in its own window, in whatever order fragments come;
+//! - count, sum and buckets are exact sums; no quantile is ever averaged.
 
 use std::collections::BTreeMap;
 
 use daymark_model::{Receipt, SpanId, TenantId, TimeRange, TraceId, UnixNanos};
 use daymark_sketch::Histogram;
 
-use crate::{Reader, StoreError, TableName};
+use crate::{Filter, ReadSpec, Reader, StoreError, TableName};
+
+mod increase;
+mod merge;
+mod rows;
+
+use merge::{Fragment, merge};
+
+/// How far before the range the last running total of a cumulative series is looked for.
+const LOOK_BACK_NS: u64 = 300_000_000_000;
 
 /// Width of the windows to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,8 +139,19 @@ pub struct Exemplar {
     pub value: f64,
 }
 
+/// Whether distributions are wanted: they are the dearest column to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Histograms {
+    /// Fill [`Point::hist`].
+    Read,
+    /// Leave it empty.
+    Skip,
+}
+
 /// Reads series: fragments of one window merged exactly once, hot ones included, cumulative ones turned into increases
-/// (resets found by start time or by a drop). Sorted by id.
+/// (resets found by start time or by a drop). Sorted by id, points by time.
+///
+/// Where fragments of one window have bucket bounds that differ, `hist` is `None` and the receipt says so.
 ///
 /// # Errors
 /// Faults of the store. Damage makes the receipt partial.
@@ -134,6 +160,61 @@ pub async fn read_series(
     tenant: &TenantId,
     query: &SeriesQuery,
 ) -> Result<(Vec<Series>, Receipt), StoreError> {
-    let _ = (reader, tenant, query);
-    todo!()
+    read_series_with(reader, tenant, query, Histograms::Read).await
+}
+
+/// [`read_series`], with or without distributions.
+///
+/// # Errors
+/// As [`read_series`].
+pub async fn read_series_with(
+    reader: &Reader,
+    tenant: &TenantId,
+    query: &SeriesQuery,
+    histograms: Histograms,
+) -> Result<(Vec<Series>, Receipt), StoreError> {
+    let table = query.resolution.table();
+    // Increases of the first window need the running total before it.
+    let range = TimeRange { start: query.range.start.minus(LOOK_BACK_NS), end: query.range.end };
+    let columns = rows::columns(histograms);
+    let mut view = reader.view_columns(tenant, table, range, Some(columns.clone())).await?;
+    let mut spec = ReadSpec { columns: Some(columns), ..ReadSpec::default() };
+    spec.filters.push(Filter::text("metric", &query.metric));
+    if let Some(service) = &query.service {
+        spec.filters.push(Filter::text("service_name", service));
+    }
+    let batches = view.read(&spec).await?;
+    let mut receipt = view.receipt;
+    let mut found: BTreeMap<i64, (Series, Vec<Fragment>)> = BTreeMap::new();
+    for batch in &batches {
+        rows::collect(batch, histograms, &mut found, &mut receipt)?;
+    }
+    let mut all = Vec::with_capacity(found.len());
+    for (mut series, fragments) in found.into_values() {
+        if !query.matchers.iter().all(|matcher| matcher.holds(&series)) {
+            continue;
+        }
+        let cumulative = series.temporality == "cumulative";
+        let (points, unmergeable) = merge(fragments, cumulative, range.start);
+        if unmergeable > 0 {
+            let metric = &query.metric;
+            receipt.miss(format!("{unmergeable} windows of {metric} mix bucket bounds: no quantiles there"));
+        }
+        series.points = points.into_iter().filter(|point| query.range.contains(point.time)).collect();
+        if !series.points.is_empty() {
+            all.push(series);
+        }
+    }
+    Ok((all, receipt))
+}
+
+impl Matcher {
+    fn holds(&self, series: &Series) -> bool {
+        let value = series.attributes.get(&self.key).or_else(|| series.resource_attributes.get(&self.key));
+        let equal = value.map_or("", String::as_str) == self.value;
+        match self.op {
+            MatchOp::Equal => equal,
+            MatchOp::NotEqual => !equal,
+        }
+    }
 }

@@ -1,0 +1,8 @@
+//! Tests of the crate as a whole: tables on a real directory.
+
+mod commits;
+mod damage;
+mod figures;
+mod reading;
+mod samples;
+mod upkeep;
