@@ -1,0 +1,120 @@
+//! Writes the rows of an answer as JSON, CSV or a table.
+
+use std::io::Write as _;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
+use arrow::error::ArrowError;
+use arrow::util::pretty::pretty_format_batches_with_options;
+use daymark_model::Receipt;
+use serde_json::{Value, json};
+
+use crate::cells;
+use crate::{Format, SqlError};
+
+/// The rows as text, at most `max_bytes`.
+pub(crate) fn render(
+    schema: &Schema,
+    batches: &[RecordBatch],
+    format: Format,
+    receipt: &Receipt,
+    max_bytes: usize,
+) -> Result<Vec<u8>, SqlError> {
+    let mut out = Capped { text: Vec::new(), max_bytes };
+    let written = match format {
+        Format::Json => write_json(&mut out, schema, batches, receipt),
+        Format::Csv => write_csv(&mut out, schema, batches),
+        Format::Table => write_table(&mut out, schema, batches),
+    };
+    match written {
+        Ok(()) => Ok(out.text),
+        Err(ArrowError::IoError(..)) => Err(SqlError::Limit {
+            what: "the answer is too large",
+            option: "max_answer_bytes",
+            limit: max_bytes as u64,
+            advice: "select fewer columns or rows",
+        }),
+        Err(error) => Err(SqlError::Engine(error.to_string())),
+    }
+}
+
+/// Grows to `max_bytes` and not beyond.
+struct Capped {
+    text: Vec<u8>,
+    max_bytes: usize,
+}
+
+impl std::io::Write for Capped {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.text.len() + bytes.len() > self.max_bytes {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write_json(
+    out: &mut Capped,
+    schema: &Schema,
+    batches: &[RecordBatch],
+    receipt: &Receipt,
+) -> Result<(), ArrowError> {
+    let columns: Vec<Value> = schema
+        .fields()
+        .iter()
+        .map(|field| json!({ "name": field.name(), "type": field.data_type().to_string() }))
+        .collect();
+    write!(out, "{{\"columns\":{},\"rows\":[", Value::Array(columns))?;
+    let mut separator = "";
+    for batch in batches {
+        for row in 0..batch.num_rows() {
+            let cells = batch.columns().iter().map(|column| cells::json(column, row));
+            let cells = cells.collect::<Result<Vec<Value>, _>>()?;
+            write!(out, "{separator}{}", Value::Array(cells))?;
+            separator = ",";
+        }
+    }
+    write!(out, "],\"receipt\":{}}}", json!(receipt))?;
+    Ok(())
+}
+
+/// RFC 4180 with a header line; NULL is an empty field, an empty text is `""`.
+fn write_csv(out: &mut Capped, schema: &Schema, batches: &[RecordBatch]) -> Result<(), ArrowError> {
+    let names: Vec<String> = schema.fields().iter().map(|field| quoted(field.name())).collect();
+    writeln!(out, "{}", names.join(","))?;
+    for batch in batches {
+        for row in 0..batch.num_rows() {
+            for (at, column) in batch.columns().iter().enumerate() {
+                let comma = if at == 0 { "" } else { "," };
+                if column.is_null(row) {
+                    write!(out, "{comma}")?;
+                } else {
+                    write!(out, "{comma}{}", quoted(&cells::text(column, row)?))?;
+                }
+            }
+            writeln!(out)?;
+        }
+    }
+    Ok(())
+}
+
+fn quoted(field: &str) -> String {
+    if field.is_empty() || field.contains(['"', ',', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
+}
+
+fn write_table(out: &mut Capped, schema: &Schema, batches: &[RecordBatch]) -> Result<(), ArrowError> {
+    let empty = [RecordBatch::new_empty(schema.clone().into())];
+    let batches = if batches.is_empty() { &empty } else { batches };
+    let table = pretty_format_batches_with_options(batches, &cells::format_options())?;
+    writeln!(out, "{table}")?;
+    Ok(())
+}
