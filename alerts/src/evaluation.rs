@@ -118,6 +118,9 @@ impl Evaluation {
         if let Some(agent) = down {
             return Some(Unknown::AgentDown { agent: agent.agent.to_string() });
         }
+        if status.watermark == UnixNanos::default() {
+            return Some(Unknown::NotYetEvaluated);
+        }
         let behind_ns = now.0.saturating_sub(status.watermark.0);
         let stalled = behind_ns > options.watermark_stall_ms * 1_000_000;
         stalled.then_some(Unknown::WatermarkStalled { behind_s: behind_ns / 1_000_000_000 })

@@ -274,6 +274,74 @@ fn spread_minutes(minutes: &BTreeMap<u64, Counts>, start: Slot, until: Slot) -> 
 mod tests {
     use super::*;
 
+    fn slo(sli: &str) -> Slo {
+        let dir = tempfile::tempdir().unwrap();
+        let head = "apiVersion: daymark/v1\nkind: SLO\nid: a\nservice: a\nowner: a\ndescription: a\ntarget: \"99\"\n";
+        let tail = "window: 30d\nrunbook: https://example.com\ndashboard: https://example.com\n";
+        std::fs::write(dir.path().join("a.yaml"), format!("{head}{tail}sli: {sli}\n")).unwrap();
+        crate::Definitions::load(dir.path()).unwrap().slos.remove(0)
+    }
+
+    /// A series of one point with these values, or of `count` events without a distribution.
+    fn series(status: &str, unit: &str, count: u64, hist: Option<Histogram>) -> Series {
+        let exemplar = daymark_store::Exemplar { trace_id: TraceId([9; 16]), span_id: None, value: 0.0 };
+        let point = Point {
+            time: UnixNanos::from_seconds(10),
+            count,
+            sum: 0.0,
+            min: None,
+            max: None,
+            last: None,
+            hist,
+            err_bound: 0.0,
+            exemplar: Some(exemplar),
+        };
+        Series {
+            id: 1,
+            service: "a".into(),
+            attributes: BTreeMap::from([("status.code".into(), status.into())]),
+            resource_attributes: BTreeMap::new(),
+            kind: "histogram".into(),
+            unit: unit.into(),
+            temporality: "delta".into(),
+            points: vec![point],
+        }
+    }
+
+    #[test]
+    fn bad_events_are_those_with_the_bad_attributes() {
+        let slo = slo("{ availability: {} }");
+        let all = [series("unset", "ns", 7, None), series("error", "ns", 2, None), series("ok", "ns", 1, None)];
+        let read = count(&slo, &all).unwrap();
+        assert_eq!(read.counts[&10], Counts { good: 8, total: 10 });
+        assert_eq!(read.examples, [(UnixNanos::from_seconds(10), TraceId([9; 16]))]);
+    }
+
+    #[test]
+    fn slow_events_are_those_above_the_edge() {
+        let slo = slo("{ latency: { threshold: 300ms } }");
+        let edge = daymark_sketch::bucket_edge(300_000_000);
+        let mut sketch = daymark_sketch::Sketch::new();
+        [1, 300_000_000, edge, edge + 1, 10_000_000_000].into_iter().for_each(|value| sketch.record(value));
+        let read = count(&slo, &[series("ok", "ns", 5, Some(Histogram::Hdr(sketch)))]).unwrap();
+        assert_eq!(read.counts[&10], Counts { good: 3, total: 5 });
+    }
+
+    #[test]
+    fn buckets_that_cannot_tell_are_unknown_not_guessed() {
+        let slo = slo("{ latency: { threshold: 300ms } }");
+        let buckets = |bounds: Vec<f64>| {
+            let counts = vec![4, 3, 2];
+            Some(Histogram::Explicit(daymark_sketch::ExplicitHistogram::new(bounds, counts, 1.0, None, None).unwrap()))
+        };
+        let read = count(&slo, &[series("ok", "s", 9, buckets(vec![0.1, 0.3]))]).unwrap();
+        assert_eq!(read.counts[&10], Counts { good: 7, total: 9 });
+        let unclear = [buckets(vec![0.1, 0.5]), None];
+        for hist in unclear {
+            assert!(matches!(count(&slo, &[series("ok", "s", 9, hist)]), Err(Unknown::PartialData { .. })));
+        }
+    }
+
     #[test]
     fn a_minute_is_spread_without_loss() {
         let minute = |good, bad| Counts { good, total: good + bad };

@@ -78,8 +78,9 @@ fn read_cases() -> Vec<Case> {
 
 fn parse_case(line: usize, row: &BTreeMap<&str, &str>) -> Case {
     let (bad, places) = digits(row["error_ratio"]);
-    let seconds =
-        |column: &str| row.get(column).filter(|cell| !cell.is_empty()).map(|cell| cell.parse::<f64>().unwrap());
+    let seconds = |column: &str| {
+        row.get(column).filter(|cell| !cell.is_empty()).map(|cell| cell.parse::<f64>().expect("seconds"))
+    };
     let tiers = row.keys().filter_map(|column| column.strip_suffix("_fire_s"));
     let expected = tiers.map(|tier| {
         let times = seconds(&format!("{tier}_fire_s")).zip(seconds(&format!("{tier}_resolve_s")));
@@ -96,7 +97,7 @@ fn parse_case(line: usize, row: &BTreeMap<&str, &str>) -> Case {
 }
 
 fn policy(target: &str) -> BurnPolicy {
-    let budget = Decimal::parse(target).unwrap().budget_of_percent().unwrap();
+    let budget = Decimal::parse(target).ok().and_then(Decimal::budget_of_percent).expect("a target in percent");
     BurnPolicy { tiers: default_tiers(budget), guards: Guards::default(), min_coverage_percent: 100 }
 }
 
@@ -118,7 +119,7 @@ fn rollups(bad: u64, scale: u64, duration_s: u64) -> SliSeries {
 /// Replays the clock over the series; seconds since the fault at which tiers fired and resolved, in order.
 fn replay(target: &str, series: &SliSeries, until_s: u64) -> Vec<(String, i64, Option<i64>)> {
     let policy = policy(target);
-    let slo = SloId::parse("replayed").unwrap();
+    let slo = SloId::parse("replayed").expect("an id");
     let subject = Subject { slo: &slo, service: "checkout", policy: &policy };
     let mut incidents = Incidents::default();
     let first = FAULT_SLOT - 60;

@@ -20,12 +20,12 @@ struct Replay {
 
 impl Replay {
     fn over(slots: &[Counts]) -> Replay {
-        let budget = Decimal::parse("99.9").unwrap().budget_of_percent().unwrap();
+        let budget = Decimal::parse("99.9").ok().and_then(Decimal::budget_of_percent).expect("a target in percent");
         let tiers = default_tiers(budget).into_iter().take(1).collect();
         let mut series = SliSeries::new(30 * 86_400);
         series.replace_from(START, slots);
         let policy = BurnPolicy { tiers, guards: Guards::default(), min_coverage_percent: 90 };
-        Replay { slo: SloId::parse("checkout").unwrap(), policy, series, incidents: Incidents::default() }
+        Replay { slo: SloId::parse("checkout").expect("an id"), policy, series, incidents: Incidents::default() }
     }
 
     /// Steps at the boundary after `slots` slots; the events and the verdict on page-fast.

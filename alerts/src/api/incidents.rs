@@ -38,7 +38,7 @@ pub(super) async fn list(Handler(shared): Handler<Arc<Shared>>, Query(filter): Q
     let state = shared.recorder.state();
     let wanted = |incident: &&Incident| resolved.is_none_or(|resolved| incident.is_resolved() == resolved);
     let mut incidents: Vec<&Incident> = state.incidents.iter().filter(wanted).collect();
-    incidents.sort_by(|a, b| b.opened_at.cmp(&a.opened_at));
+    incidents.sort_by_key(|incident| std::cmp::Reverse(incident.opened_at));
     let cut = incidents.len().saturating_sub(MAX_LISTED);
     let missing = (cut > 0).then(|| format!("{cut} older incidents are not listed")).into_iter().collect();
     let listed = incidents.into_iter().take(MAX_LISTED).map(|i| incident_json(&shared.options, &state, i));

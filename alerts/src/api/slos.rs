@@ -78,7 +78,7 @@ pub(super) async fn detail(Handler(shared): Handler<Arc<Shared>>, Path(id): Path
 
 fn newest_incidents<'a>(state: &'a State, slo: &'a Slo) -> impl Iterator<Item = &'a crate::incident::Incident> {
     let mut incidents: Vec<_> = state.incidents.iter().filter(|incident| incident.slo == slo.id).collect();
-    incidents.sort_by(|a, b| b.opened_at.cmp(&a.opened_at));
+    incidents.sort_by_key(|incident| std::cmp::Reverse(incident.opened_at));
     incidents.into_iter().take(MAX_INCIDENTS)
 }
 
