@@ -20,7 +20,7 @@ export const BIG = 'b16000000000000000000000000000ff';
 let big = null;
 
 const faultMs = () => slo.FAULT_MS;
-const when = (text, fallback) => (text ? Date.parse(text) : fallback);
+const when = (text, fallback) => (!text ? fallback : /^\d+$/.test(text) ? Number(text) / 1e6 : Date.parse(text));
 function bounds(q) {
   return [when(q.get('start'), Date.now() - 3600e3), when(q.get('end'), Date.now())];
 }

@@ -76,12 +76,12 @@ function focusSearch(): void {
 function Sidebar() {
   const here = path.value === '/' ? '/slos' : path.value;
   return (
-    <div class="sidebar">
+    <nav class="sidebar" aria-label="Pages">
       <a class="brand" href={href('/slos')} aria-label="Daymark: start page">
         <Brand />
         <span>Daymark</span>
       </a>
-      <nav aria-label="Pages">
+      <div class="places">
         {PLACES.map((group) => (
           <section key={group.title} aria-label={group.title}>
             <h2>{group.title}</h2>
@@ -102,9 +102,9 @@ function Sidebar() {
             </ul>
           </section>
         ))}
-      </nav>
+      </div>
       <Clock />
-    </div>
+    </nav>
   );
 }
 

@@ -92,12 +92,13 @@ export function Chart(props: ChartProps) {
   };
   return (
     <div class="chart">
-      {/* The plot is a picture for assistive technology; its numbers are in the table. */}
+      {/* A group, not an img: the exemplars inside are links. Its numbers are in the table. */}
       <div
         class="plot"
         ref={box}
         tabIndex={0}
-        role="img"
+        role="group"
+        aria-roledescription="chart"
         aria-label={`${props.title}. ${summary(data, series, unit)} Arrow keys read single points.`}
         onKeyDown={onKeyDown}
         onBlur={() => setCursor(null)}

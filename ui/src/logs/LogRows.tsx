@@ -84,7 +84,6 @@ function Line({ log, words, open, active, onToggle }: LineProps) {
   return (
     <div
       class={`log-line severity-${log.severity.toLowerCase()} ${active ? 'active' : ''}`}
-      role="listitem"
       data-testid="log-row"
       onClick={(event) => event.target instanceof Element && !event.target.closest('a') && onToggle()}
     >

@@ -105,7 +105,16 @@ function Found({ data, filters }: { data: LogsAnswer; filters: Record<string, st
           Widen the time range or drop a word. Words must match whole; add * for beginnings, like time*.
         </Empty>
       ) : (
-        <LogRows logs={logs} words={wordsOf(filters.query)} onFilter={filter} footer={footer} />
+        <>
+          <div class="log-line log-head" aria-hidden="true">
+            <span class="twisty" />
+            <span class="log-time">Time (UTC)</span>
+            <span class="log-severity">Severity</span>
+            <span class="log-service">Service</span>
+            <span class="log-text">Message</span>
+          </div>
+          <LogRows logs={logs} words={wordsOf(filters.query)} onFilter={filter} footer={footer} />
+        </>
       )}
     </section>
   );

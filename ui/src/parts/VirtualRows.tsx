@@ -60,7 +60,7 @@ export function VirtualRows(props: VirtualProps) {
   ) {
     const open = expanded.has(index);
     rows.push(
-      <div key={index} class="virtual-row" style={{ transform: `translateY(${y}px)` }}>
+      <div key={index} class="virtual-row" role="listitem" style={{ transform: `translateY(${y}px)` }}>
         {props.row(index)}
         {open && (
           <Measured onHeight={(px) => heights.get(index) !== px && setHeights(new Map(heights).set(index, px))}>
@@ -75,12 +75,12 @@ export function VirtualRows(props: VirtualProps) {
     <div
       class="virtual"
       ref={box}
-      role="list"
+      role="region"
       aria-label={props.label}
       tabIndex={0}
       onScroll={(event) => setView({ top: event.currentTarget.scrollTop, height: event.currentTarget.clientHeight })}
     >
-      <div class="virtual-space" style={{ height: `${total}px` }}>
+      <div class="virtual-space" role="list" style={{ height: `${total}px` }}>
         {rows}
       </div>
       {props.footer}

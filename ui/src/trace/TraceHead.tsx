@@ -41,31 +41,31 @@ export function LogsLink({ trace, layout, logs }: { trace: TraceSummary; layout:
 export function TraceFacts({ trace, layout, logs }: { trace: TraceSummary; layout: Layout; logs: LogRecord[] }) {
   return (
     <div class="trace-facts">
-      <dl class="tiles">
-        <Tile name="Duration">{nanos(trace.duration_ns || layout.totalNs)}</Tile>
-        <Tile name="Spans">
-          {plural(layout.order.length, 'span')} <span class="muted">{layout.maxDepth + 1} deep</span>
-        </Tile>
-        <Tile name="Errors">
-          {layout.errors > 0 ? (
-            <span class="chip bad">
-              <Icon name="error" />
-              {plural(layout.errors, 'error')}
-            </span>
-          ) : (
-            'None'
-          )}
-        </Tile>
-        <Tile name="Start (UTC)">
-          <span class="mono">{utcNanos(trace.start_time_unix_nano).slice(0, 23)}</span>
-        </Tile>
-        <Tile name="Trace id">
-          <span class="mono trace-id">{trace.trace_id}</span> <CopyButton text={trace.trace_id} label="Copy" />
-        </Tile>
-        <div class="tiles-end">
-          <LogsLink trace={trace} layout={layout} logs={logs} />
-        </div>
-      </dl>
+      <div class="trace-top">
+        <dl class="tiles">
+          <Tile name="Duration">{nanos(trace.duration_ns || layout.totalNs)}</Tile>
+          <Tile name="Spans">
+            {plural(layout.order.length, 'span')} <span class="muted">{layout.maxDepth + 1} deep</span>
+          </Tile>
+          <Tile name="Errors">
+            {layout.errors > 0 ? (
+              <span class="chip bad">
+                <Icon name="error" />
+                {plural(layout.errors, 'error')}
+              </span>
+            ) : (
+              'None'
+            )}
+          </Tile>
+          <Tile name="Start (UTC)">
+            <span class="mono">{utcNanos(trace.start_time_unix_nano).slice(0, 23)}</span>
+          </Tile>
+          <Tile name="Trace id">
+            <span class="mono trace-id">{trace.trace_id}</span> <CopyButton text={trace.trace_id} label="Copy" />
+          </Tile>
+        </dl>
+        <LogsLink trace={trace} layout={layout} logs={logs} />
+      </div>
       <Gaps trace={trace} layout={layout} />
       <div class="trace-links">
         <SelfTime layout={layout} />

@@ -82,13 +82,13 @@ export function Waterfall(props: WaterfallProps) {
         aria-activedescendant={selected >= 0 ? `span-${selected}` : undefined}
         data-testid="waterfall"
       >
-        <div class="waterfall-space" style={{ height: `${rows.length * ROW_PX}px` }}>
+        <div class="waterfall-space" role="none" style={{ height: `${rows.length * ROW_PX}px` }}>
           {/* Everything in view is laid out against the sticky window, so names and bars can never drift apart. */}
-          <div class="waterfall-window" style={{ height: `${size.height}px` }}>
+          <div class="waterfall-window" role="none" style={{ height: `${size.height}px` }}>
             {shown.map((row) => (
               <Row key={rows[row]} {...props} position={rows[row]} row={row} y={(row - first) * ROW_PX - offsetPx} />
             ))}
-            <div class="waterfall-bars" ref={pane}>
+            <div class="waterfall-bars" ref={pane} aria-hidden="true">
               <canvas ref={bars} style={{ height: `${size.height}px` }} />
             </div>
           </div>
