@@ -378,14 +378,14 @@ export function dashboard(id) {
       panel(
         'latency',
         'Payment latency',
-        'ns',
+        'ms',
         'p50 and p99 of charges.',
         'timeseries',
         [
           { metric: METRIC, service: 'payment', fn: 'p50', group_by: [], attributes: {}, legend: 'p50' },
           { metric: METRIC, service: 'payment', fn: 'p99', group_by: [], attributes: {}, legend: 'p99' },
         ],
-        [{ value: 802_816_000, label: 'objective', from_slo: 'payment-latency' }],
+        [{ value: 802.816, label: 'objective', from_slo: 'payment-latency' }],
       ),
       panel(
         'rate',

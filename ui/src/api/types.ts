@@ -248,6 +248,8 @@ export interface Panel {
 export interface Dashboard extends DashboardInfo {
   time_range: string | number;
   step_s: number;
+  owner?: string | null;
+  runbook?: string | null;
   panels: Panel[];
 }
 

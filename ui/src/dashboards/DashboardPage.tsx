@@ -7,6 +7,7 @@ import { useQuery } from '../api/useQuery';
 import { PageHead } from '../app/Shell';
 import { href, params, setParams } from '../app/router';
 import type { PageProps } from '../app/routes';
+import { OutLink } from '../parts/OutLink';
 import { Answer, Empty } from '../parts/States';
 import { parseDurationS } from '../time/instant';
 import { rangeParams } from '../time/range';
@@ -39,6 +40,7 @@ export default function DashboardPage({ id }: PageProps) {
           )
         }
       >
+        <OutLink address={dashboard?.runbook} icon="book" label="Runbook" />
         <a class="button quiet" href={href('/dashboards')}>
           All dashboards
         </a>

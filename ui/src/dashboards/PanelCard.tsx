@@ -5,7 +5,7 @@ import type { Panel, PanelQuery, RangeAnswer, Receipt as ReceiptData } from '../
 import { inFlight, refreshTick } from '../api/useQuery';
 import { href, safeHref, setParams } from '../app/router';
 import { Chart } from '../charts/Chart';
-import { plotExemplars, plotSeries, seriesName } from '../metrics/rangeChart';
+import { inUnit, plotExemplars, plotSeries, seriesName } from '../metrics/rangeChart';
 import { stepFor } from '../metrics/MetricsPage';
 import { Receipt } from '../parts/Receipt';
 import { Failed, Loading } from '../parts/States';
@@ -135,7 +135,7 @@ function Drawing({ panel, answers, syncKey }: { panel: Panel; answers: RangeAnsw
     let offset = 0;
     return answers.flatMap((answer, index) => {
       const query = panel.queries[index];
-      const all = answer.series ?? [];
+      const all = inUnit(answer, unit);
       const drawn = plotSeries(
         all,
         all.map((one) => seriesName(one.labels, query.legend, query.legend ?? query.fn, all.length === 1)),
@@ -145,7 +145,7 @@ function Drawing({ panel, answers, syncKey }: { panel: Panel; answers: RangeAnsw
       return drawn;
     });
   }, [answers]);
-  const exemplars = useMemo(() => answers.flatMap((answer) => plotExemplars(answer.series ?? [], unit)), [answers]);
+  const exemplars = useMemo(() => answers.flatMap((answer) => plotExemplars(answer, unit)), [answers]);
   const empty = series.every((one) => one.points.every(([, value]) => value === null));
   if (empty) return <p class="muted">No data in this time range.</p>;
   if (panel.kind === 'stat') return <Stat series={series} unit={unit} panel={panel} />;

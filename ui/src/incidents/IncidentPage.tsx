@@ -11,7 +11,7 @@ import type { PageProps } from '../app/routes';
 import { IncidentBadge, ServiceName, SeverityBadge } from '../parts/Badges';
 import { Icon } from '../parts/Icon';
 import { Answer } from '../parts/States';
-import { dashboardHref, OutLink } from '../slos/SloPage';
+import { dashboardHref, OutLink } from '../parts/OutLink';
 import { TierStrip } from '../slos/TierStrip';
 import { plural } from '../time/format';
 import { ago, instantMs, utcDateTime } from '../time/instant';

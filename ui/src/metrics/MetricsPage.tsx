@@ -26,7 +26,7 @@ export function stepFor(spanMs: number): number {
 
 export const FUNCTIONS: Record<string, string[]> = {
   histogram: ['p50', 'p75', 'p90', 'p95', 'p99', 'p99.9', 'rate', 'count', 'error_ratio', 'avg', 'min', 'max', 'sum'],
-  counter: ['rate', 'increase', 'count', 'error_ratio', 'sum'],
+  counter: ['rate', 'increase', 'count', 'sum'],
   gauge: ['last', 'avg', 'min', 'max', 'sum'],
 };
 const FIRST_FN: Record<string, string> = { histogram: 'p99', counter: 'rate', gauge: 'avg' };
@@ -101,7 +101,7 @@ function Drawn({ answer, title }: { answer: RangeAnswer; title: string }) {
       ),
     [answer],
   );
-  const exemplars = useMemo(() => plotExemplars(all, answer.unit), [answer]);
+  const exemplars = useMemo(() => plotExemplars(answer, answer.unit), [answer]);
   const bound = exactness(answer);
   return (
     <section class="card" aria-label="Chart">

@@ -4,7 +4,7 @@ import type { RangeAnswer, RangeSeries } from '../api/types';
 import { href } from '../app/router';
 import { categoryToken, serviceColor } from '../charts/palette';
 import type { PlotExemplar, PlotSeries } from '../charts/plot';
-import { percent, withUnit } from '../time/format';
+import { percent, unitFactor, withUnit } from '../time/format';
 import { utcDateTime } from '../time/instant';
 
 export const MAX_SERIES = 24;
@@ -42,15 +42,32 @@ export function plotSeries(series: RangeSeries[], names: string[], offset = 0): 
   });
 }
 
-export function plotExemplars(series: RangeSeries[], unit: string): PlotExemplar[] {
-  return series.flatMap((one) =>
+/** Functions whose values are single measurements, so that an example of one has a place on their axis. */
+const MEASURES = /^(p[\d.]+|min|max|avg|last)$/;
+
+/** The exemplars of an answer, in the unit the chart is drawn in. */
+export function plotExemplars(answer: RangeAnswer, unit: string): PlotExemplar[] {
+  if (!MEASURES.test(answer.fn)) return [];
+  const factor = unitFactor(answer.unit, unit);
+  return (answer.series ?? []).flatMap((one) =>
     (one.exemplars ?? []).map((exemplar) => ({
       timeMs: exemplar.time_ms,
-      value: exemplar.value,
+      value: exemplar.value * factor,
       href: href(`/traces/${exemplar.trace_id}`, { span: exemplar.span_id }),
-      label: `${withUnit(exemplar.value, unit)} at ${utcDateTime(exemplar.time_ms)} UTC · trace ${exemplar.trace_id.slice(0, 8)}…`,
+      label: `${withUnit(exemplar.value * factor, unit)} at ${utcDateTime(exemplar.time_ms)} UTC · trace ${exemplar.trace_id.slice(0, 8)}…`,
     })),
   );
+}
+
+/** The series of an answer in another unit: a panel may say ms where the metric is kept in ns. */
+export function inUnit(answer: RangeAnswer, unit: string): RangeSeries[] {
+  const factor = unitFactor(answer.unit, unit);
+  const all = answer.series ?? [];
+  if (factor === 1) return all;
+  return all.map((one) => ({
+    ...one,
+    points: one.points.map(([ms, value]) => [ms, value === null ? null : value * factor] as [number, number | null]),
+  }));
 }
 
 /** How far a drawn value can be from the truth, in words; null when it is exact. */

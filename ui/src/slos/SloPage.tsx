@@ -5,13 +5,14 @@ import { apiUrl } from '../api/client';
 import type { SloDetail } from '../api/types';
 import { usePoll, useQuery } from '../api/useQuery';
 import { PageHead } from '../app/Shell';
-import { href, safeHref } from '../app/router';
+import { href } from '../app/router';
 import type { PageProps } from '../app/routes';
 import { Chart } from '../charts/Chart';
 import { IncidentTable } from '../incidents/IncidentTable';
 import { ServiceName, SloBadge } from '../parts/Badges';
 import { CopyButton } from '../parts/Copy';
 import { Icon, type IconName } from '../parts/Icon';
+import { dashboardHref, OutLink } from '../parts/OutLink';
 import { Receipt } from '../parts/Receipt';
 import { Answer } from '../parts/States';
 import { burn, count, percent } from '../time/format';
@@ -52,38 +53,6 @@ export default function SloPage({ id }: PageProps) {
         {(data) => <Body slo={data} />}
       </Answer>
     </>
-  );
-}
-
-/** A dashboard may be named by its id alone. */
-export function dashboardHref(named: string | null | undefined): string | null {
-  return named && /^[\w-]+$/.test(named) ? `/dashboards/${named}` : (named ?? null);
-}
-
-/** A link from a definition. Ours keep the time range; others open in a new tab; what is not http(s) is not linked. */
-export function OutLink({
-  address,
-  icon,
-  label,
-  primary,
-}: {
-  address: string | null | undefined;
-  icon: IconName;
-  label: string;
-  primary?: boolean;
-}) {
-  const to = safeHref(address);
-  if (!to) return null;
-  const own = to.startsWith('/');
-  return (
-    <a
-      class={`button ${primary ? 'primary' : ''}`}
-      href={own ? href(to) : to}
-      target={own ? undefined : '_blank'}
-      rel="noreferrer"
-    >
-      <Icon name={icon} /> {label} {!own && <Icon name="external" />}
-    </a>
   );
 }
 

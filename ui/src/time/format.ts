@@ -57,6 +57,11 @@ export function short(value: number): string {
 
 const TIME_UNITS: Record<string, number> = { ns: 1, us: 1e3, µs: 1e3, ms: 1e6, s: 1e9 };
 
+/** What a value in unit `from` is multiplied with to be in unit `to`; 1 when both are not times. */
+export function unitFactor(from: string, to: string): number {
+  return from in TIME_UNITS && to in TIME_UNITS ? TIME_UNITS[from] / TIME_UNITS[to] : 1;
+}
+
 /** A metric value with its unit (UCUM as OTLP sends it). */
 export function withUnit(value: number | null | undefined, unit: string): string {
   if (value === null || value === undefined) return '–';
@@ -65,7 +70,7 @@ export function withUnit(value: number | null | undefined, unit: string): string
   if (unit === 'ratio') return percent(value);
   if (unit === '×') return burn(value);
   if (unit === '%' || unit === 'percent') return `${digits(value)} %`;
-  const suffix = unit.replace(/^\{(.*)\}/, '$1');
+  const suffix = unit.replace(/^\{(.*)\}/, '$1').replace(/^1\//, '/');
   return suffix && suffix !== '1' ? `${short(value)} ${suffix}` : short(value);
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { instantMs, longDuration, parseDurationMs, parseDurationS, parseUtc, utcField, utcNanos } from './instant';
-import { digits, nanos, percent, withUnit } from './format';
+import { digits, nanos, percent, unitFactor, withUnit } from './format';
 
 const NOW = Date.UTC(2026, 10, 21, 8, 0, 0);
 
@@ -83,4 +83,11 @@ it('numbers do not lie by rounding', () => {
     '–',
     '14.4×',
   ]);
+});
+
+it('a panel may use another unit of time than the metric', () => {
+  expect([unitFactor('ns', 'ms'), unitFactor('s', 'ms'), unitFactor('ns', 'ratio'), unitFactor('By', 's')]).toEqual([
+    1e-6, 1000, 1, 1,
+  ]);
+  expect([withUnit(12, '1/s'), withUnit(12, '{order}/s'), withUnit(12, '1')]).toEqual(['12 /s', '12 order/s', '12']);
 });

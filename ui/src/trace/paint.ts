@@ -118,6 +118,10 @@ function paintBar(
     ctx.textAlign = 'right';
     ctx.fillText(label, left - 6, top + ROW_PX / 2 + 0.5);
   } else {
+    // On the bar itself, over whatever event marks are there.
+    const right = Math.min(end, width) - 4;
+    ctx.fillStyle = color;
+    ctx.fillRect(right - room, y + 1, room, tall - 2);
     ctx.textAlign = 'right';
     ctx.fillStyle = resolveToken('--surface');
     ctx.fillText(label, Math.min(end, width) - 8, top + ROW_PX / 2 + 0.5);
