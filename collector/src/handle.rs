@@ -221,16 +221,15 @@ impl HotSource for CollectorHandle {
 }
 
 fn read_hot(shared: &Shared, request: &HotRequest) -> Result<HotRows, HotError> {
-    let (through, batches) = {
+    let read = {
         let mut core = shared.read();
-        let through = core.applied;
+        let applied = core.applied;
         let Some(tenant) = core.tenants.get_mut(&request.tenant) else {
-            return Ok(HotRows { through, batches: Vec::new() });
+            return Ok(HotRows { through: applied, batches: Vec::new() });
         };
-        let read = tenant.read_hot(request.table, request.after, through, request.time);
-        (through, read)
+        tenant.read_hot(request.table, request.after, applied, request.time)
     };
-    let mut batches = batches.map_err(|unread| match unread {
+    let (through, mut batches) = read.map_err(|unread| match unread {
         Unread::Stale(needed) => HotError::Stale { needed },
         Unread::Broken(error) => HotError::Unreachable(format!("hot rows of {}: {error}", request.table)),
     })?;

@@ -166,7 +166,7 @@ impl Tenant {
         Ok(())
     }
 
-    /// The hot rows of `table` after `after`, all of them up to `through`.
+    /// The hot rows of `table` after `after`, all of them up to the offset returned; `applied` is the newest applied.
     ///
     /// # Errors
     /// [`Unread::Stale`] when rows after `after` are dropped already.
@@ -174,26 +174,27 @@ impl Tenant {
         &mut self,
         table: TableName,
         after: LogOffset,
-        through: LogOffset,
+        applied: LogOffset,
         time: TimeRange,
-    ) -> Result<Vec<RecordBatch>, Unread> {
+    ) -> Result<(LogOffset, Vec<RecordBatch>), Unread> {
         match table {
             TableName::Logs => self.fill_logs()?,
             _ => self.freeze(table)?,
         }
         let mut batches = self.layers[at(table)].read(after, time)?;
         if table == TableName::Traces {
-            batches.extend(self.provisional_traces(through)?);
+            batches.extend(self.provisional_traces(applied)?);
         }
         if let (Some(resolution), Some(pending)) = (resolution(table), self.pending(table)) {
-            if after >= pending.first && after < through {
-                return Err(Stale(through).into());
+            if after >= pending.first && after < applied {
+                // Fragments sum up offsets on both sides of the snapshot; only a foreign offset can ask for that.
+                return Err(Stale(applied).into());
             }
-            if after < pending.first {
-                batches.extend(self.rollups.fragments(resolution, through)?.map(|fragments| fragments.batch));
-            }
+            let (through, live) = self.rollups.live(resolution, applied)?;
+            batches.extend(live.filter(|_| after < pending.first));
+            return Ok((through, batches));
         }
-        Ok(batches)
+        Ok((applied, batches))
     }
 
     fn provisional_traces(&self, through: LogOffset) -> Result<Option<RecordBatch>, ArrowError> {

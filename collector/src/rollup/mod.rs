@@ -13,6 +13,7 @@ mod series;
 mod window;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
@@ -32,6 +33,8 @@ const FINEST_NS: u64 = 10_000_000_000;
 const MAX_SPLIT: usize = 4_096;
 /// What a fragment takes besides its histogram, with its share of the series' text. Bytes.
 const SERIES_BYTES: usize = 600;
+/// Hot reads may see fragments so old: well within the 2 s that rows have until they can be queried.
+const MAX_LIVE_AGE: Duration = Duration::from_secs(1);
 /// A series unused for so many seals is forgotten.
 const KEEP_SEALS: u64 = 4;
 
@@ -60,6 +63,18 @@ struct Resolution {
     open: IdMap<(u64, u64), Fragment>,
     split: Vec<(UnixNanos, Fragment)>,
     bytes: usize,
+    /// Points added since the last seal.
+    added: u64,
+    live: Option<Live>,
+}
+
+/// Fragments built for hot reads.
+struct Live {
+    added: u64,
+    through: LogOffset,
+    built: Instant,
+    took: Duration,
+    batch: Option<RecordBatch>,
 }
 
 struct Fragment {
@@ -80,6 +95,8 @@ impl Rollups {
             open: IdMap::default(),
             split: Vec::new(),
             bytes: 0,
+            added: 0,
+            live: None,
         };
         Rollups {
             max_series,
@@ -154,11 +171,39 @@ impl Rollups {
         self.resolutions[resolution].fragments(through)
     }
 
+    /// The fragments for a hot read, with the offset they reflect. Building them takes the lock from the applier, so
+    /// they are built again only when points came, and then at most for a tenth of the time (and once a second).
+    ///
+    /// # Errors
+    /// When the columns do not fit the schema: a mistake in this crate.
+    pub(crate) fn live(
+        &mut self,
+        resolution: usize,
+        through: LogOffset,
+    ) -> Result<(LogOffset, Option<RecordBatch>), ArrowError> {
+        let resolution = &mut self.resolutions[resolution];
+        if let Some(live) = &resolution.live {
+            if live.added == resolution.added {
+                return Ok((through, live.batch.clone()));
+            }
+            if live.built.elapsed() < (live.took * 10).min(MAX_LIVE_AGE) {
+                return Ok((live.through, live.batch.clone()));
+            }
+        }
+        let built = Instant::now();
+        let batch = resolution.fragments(through)?.map(|fragments| fragments.batch);
+        let live = Live { added: resolution.added, through, built, took: built.elapsed(), batch: batch.clone() };
+        resolution.live = Some(live);
+        Ok((through, batch))
+    }
+
     /// Empties one resolution: its fragments are sealed.
     pub(crate) fn clear(&mut self, resolution: usize) {
         self.resolutions[resolution].open = IdMap::default();
         self.resolutions[resolution].split = Vec::new();
         self.resolutions[resolution].bytes = 0;
+        self.resolutions[resolution].added = 0;
+        self.resolutions[resolution].live = None;
         self.seals += 1;
         let oldest = self.seals.saturating_sub(KEEP_SEALS);
         self.series.retain(|_, known| known.used_in >= oldest);
@@ -167,6 +212,7 @@ impl Rollups {
 
 impl Resolution {
     fn add(&mut self, series: &Arc<MetricSeries>, metric: &Metric, point: &PointView<'_, '_>, at: UnixNanos) {
+        self.added += 1;
         let start = at.window(self.width_ns);
         let fresh = || Fragment { series: Arc::clone(series), window: Window::default() };
         let fragment = self.open.entry((series.id, start.0)).or_insert_with(fresh);

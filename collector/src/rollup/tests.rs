@@ -1,0 +1,193 @@
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{Float64Type, Int64Type};
+use daymark_sketch::{Histogram, Sketch};
+use daymark_wire::decode::{MetricView, MetricVisitor, ResourceView};
+use daymark_wire::walk_metrics;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
+use opentelemetry_proto::tonic::metrics::v1::{
+    ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram as OtlpHistogram, HistogramDataPoint, Metric as OtlpMetric,
+    NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, metric::Data, number_data_point,
+};
+use prost::Message;
+
+use super::*;
+use crate::resources::{Resource, Resources};
+
+const S: u64 = 1_000_000_000;
+const T0: u64 = 1_767_225_600 * S;
+
+struct Walk<'r> {
+    rollups: &'r mut Rollups,
+    resources: Resources,
+    resource: Option<Arc<Resource>>,
+    metric: Option<Metric>,
+}
+
+impl MetricVisitor for Walk<'_> {
+    fn resource(&mut self, view: &ResourceView<'_, '_>) {
+        self.resource = Some(self.resources.get(view));
+    }
+
+    fn metric(&mut self, view: &MetricView<'_, '_>) {
+        self.metric = Some(Metric::of(view));
+    }
+
+    fn point(&mut self, point: &PointView<'_, '_>) {
+        let resource = self.resource.clone().unwrap();
+        let from = PointResource { service: &resource.service, text: &resource.text, hash: resource.hash };
+        self.rollups.add(self.metric.as_ref().unwrap(), &from, point, [true, true]);
+    }
+}
+
+fn add(rollups: &mut Rollups, name: &str, unit: &str, data: Data) {
+    let metric = OtlpMetric { name: name.into(), unit: unit.into(), data: Some(data), ..OtlpMetric::default() };
+    let scope = ScopeMetrics { metrics: vec![metric], ..ScopeMetrics::default() };
+    let metrics = ResourceMetrics { scope_metrics: vec![scope], ..ResourceMetrics::default() };
+    let bytes = ExportMetricsServiceRequest { resource_metrics: vec![metrics] }.encode_to_vec();
+    let mut walk = Walk { rollups, resources: Resources::default(), resource: None, metric: None };
+    walk_metrics(&bytes, &mut walk).unwrap();
+}
+
+fn number(start_s: u64, at_s: u64, value: f64, label: &str) -> NumberDataPoint {
+    let label = AnyValue { value: Some(any_value::Value::StringValue(label.into())) };
+    NumberDataPoint {
+        start_time_unix_nano: T0 + start_s * S,
+        time_unix_nano: T0 + at_s * S,
+        attributes: vec![KeyValue { key: "label".into(), value: Some(label), ..KeyValue::default() }],
+        value: Some(number_data_point::Value::AsDouble(value)),
+        ..NumberDataPoint::default()
+    }
+}
+
+fn sum(points: Vec<NumberDataPoint>, temporality: i32) -> Data {
+    Data::Sum(Sum { data_points: points, aggregation_temporality: temporality, is_monotonic: true })
+}
+
+/// (window s, count, sum, last) of the 10 s rows, in their order.
+fn rows(rollups: &Rollups) -> Vec<(i64, i64, f64, Option<f64>)> {
+    let Some(fragments) = rollups.fragments(0, LogOffset(1)).unwrap() else { return Vec::new() };
+    let batch = fragments.batch;
+    let long = |name: &str, row| batch[name].as_primitive::<Int64Type>().value(row);
+    let double = |name: &str, row| {
+        let column = batch[name].as_primitive::<Float64Type>();
+        column.is_valid(row).then(|| column.value(row))
+    };
+    (0..batch.num_rows())
+        .map(|row| {
+            let window = (long("time_unix_nano", row) - T0 as i64) / S as i64;
+            (window, long("count", row), double("sum", row).unwrap(), double("last", row))
+        })
+        .collect()
+}
+
+fn hists(rollups: &Rollups) -> Vec<Option<Histogram>> {
+    let batch = rollups.fragments(0, LogOffset(1)).unwrap().unwrap().batch;
+    let column = batch["hist"].as_binary::<i32>();
+    (0..column.len()).map(|row| column.is_valid(row).then(|| Histogram::decode(column.value(row)).unwrap())).collect()
+}
+
+#[test]
+fn deltas_sum_gauges_keep_extremes_and_totals_keep_the_newest() {
+    let mut deltas = Rollups::new(100);
+    add(&mut deltas, "m", "1", sum(vec![number(0, 5, 2.0, "a"), number(5, 10, 3.0, "a"), number(10, 11, 4.0, "a")], 1));
+    assert_eq!(rows(&deltas), [(0, 2, 5.0, Some(3.0)), (10, 1, 4.0, Some(4.0))], "a delta ending on an edge lies before it");
+
+    let mut totals = Rollups::new(100);
+    add(&mut totals, "m", "1", sum(vec![number(0, 7, 9.0, "a"), number(0, 5, 2.0, "a"), number(0, 10, 12.0, "a")], 2));
+    assert_eq!(rows(&totals), [(0, 2, 0.0, Some(9.0)), (10, 1, 0.0, Some(12.0))]);
+
+    let mut gauges = Rollups::new(100);
+    let points = vec![number(0, 5, 4.0, "a"), number(0, 3, 7.0, "a"), number(0, 4, 1.0, "b")];
+    add(&mut gauges, "m", "1", Data::Gauge(Gauge { data_points: points }));
+    let mut seen = rows(&gauges);
+    seen.sort_by(|a, b| a.1.cmp(&b.1));
+    assert_eq!(seen, [(0, 1, 1.0, Some(1.0)), (0, 2, 11.0, Some(4.0))]);
+}
+
+#[test]
+fn series_beyond_the_cap_share_one_that_says_so() {
+    let mut rollups = Rollups::new(3);
+    let points = (0..50).map(|n| number(0, 5, 1.0, &n.to_string())).collect();
+    add(&mut rollups, "m", "1", sum(points, 1));
+    let batch = rollups.fragments(0, LogOffset(1)).unwrap().unwrap().batch;
+    assert_eq!(batch.num_rows(), 4);
+    assert_eq!(rows(&rollups).iter().map(|row| row.2).sum::<f64>(), 50.0, "nothing is lost");
+    let keys = batch["attributes"].as_map().keys().as_string::<i32>().clone();
+    assert_eq!(keys.iter().flatten().filter(|key| *key == "otel.metric.overflow").count(), 1);
+}
+
+fn explicit(at_s: u64, bounds: &[f64], counts: &[u64]) -> HistogramDataPoint {
+    HistogramDataPoint {
+        start_time_unix_nano: T0,
+        time_unix_nano: T0 + at_s * S,
+        count: counts.iter().sum(),
+        sum: Some(10.0),
+        explicit_bounds: bounds.to_vec(),
+        bucket_counts: counts.to_vec(),
+        ..HistogramDataPoint::default()
+    }
+}
+
+#[test]
+fn explicit_buckets_stay_native_and_other_bounds_get_a_fragment_of_their_own() {
+    let mut rollups = Rollups::new(100);
+    let points = vec![
+        explicit(5, &[1.0, 2.0], &[1, 2, 3]),
+        explicit(6, &[1.0, 2.0], &[1, 0, 1]),
+        explicit(7, &[1.0, 5.0], &[4, 0, 0]),
+    ];
+    let data = OtlpHistogram { data_points: points, aggregation_temporality: 1 };
+    add(&mut rollups, "m", "s", Data::Histogram(data));
+    let mut counts: Vec<Vec<u64>> = hists(&rollups)
+        .into_iter()
+        .map(|hist| match hist.unwrap() {
+            Histogram::Explicit(explicit) => explicit.counts,
+            Histogram::Hdr(_) => panic!("explicit buckets became HDR"),
+        })
+        .collect();
+    counts.sort();
+    assert_eq!(counts, [vec![2, 2, 4], vec![4, 0, 0]]);
+    assert_eq!(rows(&rollups).iter().map(|row| row.1).sum::<i64>(), 12);
+}
+
+fn exponential(sketch: &Sketch, unit: f64) -> Data {
+    let exponential = sketch.to_exponential();
+    let point = ExponentialHistogramDataPoint {
+        start_time_unix_nano: T0 + 10 * S,
+        time_unix_nano: T0 + 20 * S,
+        count: sketch.count(),
+        sum: Some(sketch.sum() as f64 * unit),
+        min: sketch.min().map(|value| value as f64 * unit),
+        max: sketch.max().map(|value| value as f64 * unit),
+        scale: exponential.scale,
+        zero_count: exponential.zero_count,
+        positive: Some(Buckets { offset: exponential.offset, bucket_counts: exponential.counts }),
+        ..ExponentialHistogramDataPoint::default()
+    };
+    Data::ExponentialHistogram(ExponentialHistogram { data_points: vec![point], aggregation_temporality: 1 })
+}
+
+#[test]
+fn foreign_exponential_durations_become_nanoseconds_with_a_stated_error() {
+    let mut sketch = Sketch::new();
+    (1..=1_000).for_each(|value| sketch.record(value));
+    let mut rollups = Rollups::new(100);
+    add(&mut rollups, "m", "us", exponential(&sketch, 1.0));
+    assert_eq!(rows(&rollups), [(10, 1_000, 500_500e3, None)]);
+    let batch = rollups.fragments(0, LogOffset(1)).unwrap().unwrap().batch;
+    assert_eq!(batch["unit"].as_string::<i32>().value(0), "ns");
+    let double = |name: &str| batch[name].as_primitive::<Float64Type>().value(0);
+    assert!((double("p50") / 500e3 - 1.0).abs() < 0.01, "{}", double("p50"));
+    assert!((0.003..0.02).contains(&double("err_bound")), "{}", double("err_bound"));
+}
+
+#[test]
+fn a_seal_empties_one_resolution_and_keeps_the_other() {
+    let mut rollups = Rollups::new(100);
+    add(&mut rollups, "m", "1", sum(vec![number(0, 5, 2.0, "a"), number(30, 35, 3.0, "a")], 1));
+    assert_eq!((rollups.rows(0), rollups.rows(1)), (2, 1));
+    rollups.clear(0);
+    assert_eq!((rollups.rows(0), rollups.rows(1)), (0, 1));
+}

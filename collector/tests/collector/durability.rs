@@ -1,0 +1,103 @@
+//! What was acknowledged survives, for each tenant, and what is wrong is refused.
+
+use bytes::Bytes;
+use daymark_model::{ErrorClass, Signal, TenantId};
+use daymark_store::TableName;
+use daymark_wire::Ingest;
+
+use crate::otlp::{self, TestLog, TestSpan, request};
+use crate::world::{World, options, spans, texts};
+
+fn log(body: &str) -> TestLog {
+    TestLog { body: body.into(), trace: None, correlation: None }
+}
+
+/// Scenario: rows are acknowledged; some are published, some only in the log; the process dies; it starts again.
+/// Guarantee: every acknowledged row is in the tables or hot, exactly once, and a clean restart changes nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn acknowledged_rows_survive_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::start(dir.path()).await;
+    world.send(request(Signal::Traces, otlp::traces(&[TestSpan::new(1, 1, None), TestSpan::new(1, 2, Some(1))]))).await;
+    world.send(request(Signal::Logs, otlp::logs(&[log("published")]))).await;
+    world.settle().await;
+    world.advance(61).await;
+    world.send(request(Signal::Traces, otlp::traces(&[TestSpan::new(1, 3, Some(1))]))).await;
+    world.send(request(Signal::Logs, otlp::logs(&[log("only in the log")]))).await;
+    world.send(request(Signal::Metrics, otlp::counter("orders", 0, &[3, 4]))).await;
+
+    let image = world.crash_image();
+    let mut world = World::start(image.path()).await;
+    for start in ["after the crash", "after a clean stop"] {
+        let tenant = TenantId::default();
+        assert_eq!(spans(&world.rows(&tenant, TableName::Spans).await), [1, 2, 3], "{start}");
+        let mut bodies = texts(&world.rows(&tenant, TableName::Logs).await, "body");
+        bodies.sort();
+        assert_eq!(bodies, ["only in the log", "published"], "{start}");
+        assert_eq!(world.traces().await[&1], (3, 0, "complete".to_owned()), "{start}");
+        let rollups = world.rollups(TableName::Metrics10s).await;
+        assert_eq!(rollups[&("orders".to_owned(), 0)], (2, 7.0), "{start}");
+        world.stop().await;
+        world = World::start(image.path()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clean_stop_publishes_everything_and_turns_new_requests_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::start(dir.path()).await;
+    world.send(request(Signal::Logs, otlp::logs(&[log("one")]))).await;
+    let handle = world.handle.clone();
+    world.stop().await;
+    let refused = handle.ingest(request(Signal::Logs, otlp::logs(&[log("two")]))).await.unwrap_err();
+    assert_eq!(refused.class, ErrorClass::Retry);
+    let snapshot = handle.store().table(&TenantId::default(), TableName::Logs).snapshot().await.unwrap();
+    assert_eq!(snapshot.segments.iter().map(|segment| segment.rows).sum::<u64>(), 1);
+}
+
+/// Guarantee: a tenant never sees, holds back or merges with the rows of another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tenants_are_isolated() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::start(dir.path()).await;
+    let [acme, globex] = ["acme", "globex"].map(|name| TenantId::parse(name).unwrap());
+    let same = otlp::traces(&[TestSpan::new(1, 1, None)]);
+    for tenant in [&acme, &globex] {
+        let same_request = request(Signal::Traces, same.clone());
+        world.send(daymark_wire::IngestRequest { tenant: tenant.clone(), ..same_request }).await;
+    }
+    let more = request(Signal::Traces, otlp::traces(&[TestSpan::new(1, 2, Some(1))]));
+    world.send(daymark_wire::IngestRequest { tenant: acme.clone(), ..more }).await;
+    for _ in 0..2 {
+        assert_eq!(spans(&world.rows(&acme, TableName::Spans).await), [1, 2]);
+        assert_eq!(spans(&world.rows(&globex, TableName::Spans).await), [1]);
+        assert!(world.rows(&TenantId::default(), TableName::Spans).await.is_empty());
+        world.stop().await;
+        world = World::start(dir.path()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_is_refused_and_every_item_is_explained() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut limits = options(dir.path());
+    limits.max_expanded_bytes = 500;
+    limits.max_items = 10;
+    let world = World::start_with(limits).await;
+    let many: Vec<TestSpan> = (1..12).map(|span| TestSpan::new(1, span, None)).collect();
+    let wide: Vec<TestLog> = (0..10).map(|n| log(&n.to_string())).collect();
+    for (signal, bad, reason) in [
+        (Signal::Traces, Bytes::from_static(b"\x0a\xff\xff garbage"), "malformed"),
+        (Signal::Traces, otlp::traces(&many), "too_large"),
+        (Signal::Logs, otlp::logs(&wide), "too_large"),
+    ] {
+        let refused = world.handle.ingest(request(signal, bad)).await.unwrap_err();
+        assert_eq!((refused.class, refused.reason), (ErrorClass::Reject, reason));
+    }
+    let mut invalid = TestSpan::new(1, 1, None);
+    invalid.start_ms = 0;
+    world.send(request(Signal::Traces, otlp::traces(&[invalid]))).await;
+    for row in world.handle.ledger().snapshot().rows {
+        assert_eq!((row.unexplained(), row.in_flight), (0, 0), "{row:?}");
+    }
+}

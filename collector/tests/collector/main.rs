@@ -1,0 +1,10 @@
+//! The collector as a whole, through its handle: what is acknowledged is found, once, whatever happens in between.
+
+mod durability;
+mod hot_rows;
+mod joining;
+mod model;
+mod otlp;
+mod repeats;
+mod rollups;
+mod world;
