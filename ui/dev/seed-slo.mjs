@@ -373,7 +373,10 @@ export function dashboard(id) {
         'Share of checkout requests that fail. Users feel this first.',
         'timeseries',
         [{ metric: METRIC, service: 'checkout', fn: 'error_ratio', group_by: [], attributes: {}, legend: 'errors' }],
-        [{ value: 0.0144, label: 'page-fast 14.4×', from_slo: 'checkout-availability' }],
+        [
+          { value: 0.001, label: 'budget', from_slo: 'checkout-availability' },
+          { value: 0.0144, label: 'page-fast 14.4×', from_slo: 'checkout-availability' },
+        ],
       ),
       panel(
         'latency',

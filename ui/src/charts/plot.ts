@@ -138,38 +138,56 @@ function hooks(input: PlotInput): uPlot.Hooks.Arrays {
 function drawThresholds(u: uPlot, thresholds: Threshold[], unit: string): void {
   const { ctx, bbox } = u;
   const scale = ratio();
+  const taken: { y: number; right: number }[] = [];
   ctx.save();
   for (const { value, label, token } of thresholds) {
-    const color = resolveToken(token ?? '--bad');
-    const max = u.scales.y.max ?? 0;
-    const above = value > max;
+    const above = value > (u.scales.y.max ?? 0);
     const y = above ? bbox.top + 2 * scale : Math.round(u.valToPos(value, 'y', true));
-    ctx.strokeStyle = color;
-    ctx.fillStyle = color;
-    ctx.lineWidth = 1.25 * scale;
-    ctx.setLineDash([6 * scale, 4 * scale]);
-    if (!above) {
-      ctx.beginPath();
-      ctx.moveTo(bbox.left, y);
-      ctx.lineTo(bbox.left + bbox.width, y);
-      ctx.stroke();
-    }
-    ctx.setLineDash([]);
-    ctx.font = canvasFont(11 * scale, 600);
-    ctx.textAlign = 'left';
+    const color = resolveToken(token ?? '--bad');
+    if (!above) drawLine(ctx, bbox, y, color, scale);
     const text = `${label}${label.includes(withUnit(value, unit)) ? '' : ` ${withUnit(value, unit)}`}${above ? ' ↑' : ''}`;
-    const wide = ctx.measureText(text).width;
-    const room = y - bbox.top > 16 * scale;
-    ctx.textBaseline = room ? 'bottom' : 'top';
-    const textY = y + (room ? -3 : 3) * scale;
-    ctx.fillStyle = resolveToken('--surface');
-    ctx.globalAlpha = 0.82;
-    ctx.fillRect(bbox.left + 4 * scale, room ? textY - 12 * scale : textY - scale, wide + 8 * scale, 13 * scale);
-    ctx.globalAlpha = 1;
-    ctx.fillStyle = color;
-    ctx.fillText(text, bbox.left + 8 * scale, textY);
+    // Lines that are close to each other have their names side by side.
+    const beside = taken.filter((other) => Math.abs(other.y - y) < 15 * scale).map((other) => other.right);
+    const left = Math.max(bbox.left + 4 * scale, ...beside);
+    taken.push({ y, right: left + drawName(ctx, bbox, left, y, text, color, scale) + 4 * scale });
   }
   ctx.restore();
+}
+
+function drawLine(ctx: CanvasRenderingContext2D, bbox: uPlot.BBox, y: number, color: string, scale: number): void {
+  ctx.strokeStyle = color;
+  ctx.lineWidth = 1.25 * scale;
+  ctx.setLineDash([6 * scale, 4 * scale]);
+  ctx.beginPath();
+  ctx.moveTo(bbox.left, y);
+  ctx.lineTo(bbox.left + bbox.width, y);
+  ctx.stroke();
+  ctx.setLineDash([]);
+}
+
+/** The name of a line, above it where there is room; returns its width. */
+function drawName(
+  ctx: CanvasRenderingContext2D,
+  bbox: uPlot.BBox,
+  left: number,
+  y: number,
+  text: string,
+  color: string,
+  scale: number,
+): number {
+  ctx.font = canvasFont(11 * scale, 600);
+  ctx.textAlign = 'left';
+  const wide = ctx.measureText(text).width + 8 * scale;
+  const room = y - bbox.top > 16 * scale;
+  ctx.textBaseline = room ? 'bottom' : 'top';
+  const textY = y + (room ? -3 : 3) * scale;
+  ctx.fillStyle = resolveToken('--surface');
+  ctx.globalAlpha = 0.82;
+  ctx.fillRect(left, room ? textY - 12 * scale : textY - scale, wide, 13 * scale);
+  ctx.globalAlpha = 1;
+  ctx.fillStyle = color;
+  ctx.fillText(text, left + 4 * scale, textY);
+  return wide;
 }
 
 /** Exemplars are DOM links over the plot for the pointer; the data table below lists the same for the keyboard. */

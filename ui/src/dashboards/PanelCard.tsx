@@ -49,15 +49,16 @@ function PanelLinks({ panel }: { panel: Panel }) {
   const attributes = Object.entries(query?.attributes ?? {})
     .map(([key, value]) => `${key}=${value.includes(' ') ? `"${value}"` : value}`)
     .join(' ');
+  const linked = JSON.stringify(panel.links ?? []);
+  const named = (panel.thresholds ?? []).map((one) => one.from_slo).filter((id): id is string => Boolean(id));
+  const slos = [...new Set(named)].filter((id) => !linked.includes(`/slos/${id}`));
   return (
     <span class="row small-text">
-      {(panel.thresholds ?? [])
-        .filter((one) => one.from_slo)
-        .map((one) => (
-          <a key={one.from_slo} href={href(`/slos/${encodeURIComponent(one.from_slo ?? '')}`)}>
-            SLO
-          </a>
-        ))}
+      {slos.map((id) => (
+        <a key={id} href={href(`/slos/${encodeURIComponent(id)}`)}>
+          SLO {slos.length > 1 ? id : ''}
+        </a>
+      ))}
       {(panel.links ?? []).map((link, index) => {
         const address = typeof link === 'string' ? link : (link.url ?? link.href);
         const to = safeHref(address);
