@@ -15,8 +15,15 @@ export interface Query<T> {
   loading: boolean;
 }
 
-export function useQuery<T>(url: string | null): Query<T> {
+/** `pollMs` loads this one answer again and again, without asking the rest of the page to follow. */
+export function useQuery<T>(url: string | null, pollMs = 0): Query<T> {
   const tick = refreshTick.value;
+  const [own, setOwn] = useState(0);
+  useEffect(() => {
+    if (pollMs === 0) return;
+    const timer = setInterval(() => document.visibilityState === 'visible' && setOwn((n) => n + 1), pollMs);
+    return () => clearInterval(timer);
+  }, [pollMs]);
   const [state, setState] = useState<Query<T> & { url: string | null }>({
     url: null,
     data: null,
@@ -42,7 +49,7 @@ export function useQuery<T>(url: string | null): Query<T> {
       )
       .finally(() => (inFlight.value -= 1));
     return () => abort.abort();
-  }, [url, tick]);
+  }, [url, tick, own]);
   return { data: state.data, error: state.error, loading: state.loading };
 }
 

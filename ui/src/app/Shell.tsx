@@ -14,6 +14,8 @@ import { CurrentPage } from './routes';
 import { goTo, useShortcuts } from './shortcuts';
 import { nextTheme, theme } from './theme';
 
+const INCIDENTS_POLL_MS = 15_000;
+
 interface Place {
   name: string;
   path: string;
@@ -118,7 +120,7 @@ function Brand() {
 }
 
 function OpenIncidents() {
-  const { data } = useQuery<IncidentsAnswer>(apiUrl('/incidents', { state: 'open' }));
+  const { data } = useQuery<IncidentsAnswer>(apiUrl('/incidents', { state: 'open' }), INCIDENTS_POLL_MS);
   const open = data?.incidents?.length ?? 0;
   if (open === 0) return null;
   return (

@@ -138,18 +138,21 @@ function hooks(input: PlotInput): uPlot.Hooks.Arrays {
 function drawThresholds(u: uPlot, thresholds: Threshold[], unit: string): void {
   const { ctx, bbox } = u;
   const scale = ratio();
-  const taken: { y: number; right: number }[] = [];
-  ctx.save();
-  for (const { value, label, token } of thresholds) {
+  const lines = thresholds.map(({ value, label, token }) => {
     const above = value > (u.scales.y.max ?? 0);
     const y = above ? bbox.top + 2 * scale : Math.round(u.valToPos(value, 'y', true));
-    const color = resolveToken(token ?? '--bad');
-    if (!above) drawLine(ctx, bbox, y, color, scale);
     const text = `${label}${label.includes(withUnit(value, unit)) ? '' : ` ${withUnit(value, unit)}`}${above ? ' ↑' : ''}`;
-    // Lines that are close to each other have their names side by side.
-    const beside = taken.filter((other) => Math.abs(other.y - y) < 15 * scale).map((other) => other.right);
-    const left = Math.max(bbox.left + 4 * scale, ...beside);
-    taken.push({ y, right: left + drawName(ctx, bbox, left, y, text, color, scale) + 4 * scale });
+    return { above, y, text, color: resolveToken(token ?? '--bad') };
+  });
+  ctx.save();
+  for (const line of lines) if (!line.above) drawLine(ctx, bbox, line.y, line.color, scale);
+  // Lines that are close to each other have their names side by side, above the highest of them.
+  const taken: { y: number; right: number }[] = [];
+  for (const { y, text, color } of lines.toSorted((one, two) => one.y - two.y)) {
+    const beside = taken.filter((other) => Math.abs(other.y - y) < 15 * scale);
+    const top = Math.min(y, ...beside.map((other) => other.y));
+    const left = Math.max(bbox.left + 4 * scale, ...beside.map((other) => other.right));
+    taken.push({ y: top, right: left + drawName(ctx, bbox, left, top, text, color, scale) + 4 * scale });
   }
   ctx.restore();
 }
