@@ -115,7 +115,7 @@ impl Telemetry {
             .with_callback(move |observer| {
                 let snapshot = ledger.snapshot();
                 for row in &snapshot.rows {
-                    let mut observe = |outcome: &'static str, reason: &str, items: u64| {
+                    let observe = |outcome: &'static str, reason: &str, items: u64| {
                         observer.observe(
                             items,
                             &[

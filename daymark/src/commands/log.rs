@@ -14,7 +14,10 @@ pub(crate) fn inspect(dir: &Path) -> anyhow::Result<()> {
     let lines = inspect_log(&RealFileSystem, dir).with_context(|| format!("cannot read {}", dir.display()))?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for line in lines {
-        writeln!(out, "{line}")?;
+        match line {
+            Ok(line) => writeln!(out, "{line}")?,
+            Err(error) => writeln!(out, "damaged: {error}")?,
+        }
     }
     out.flush()?;
     Ok(())

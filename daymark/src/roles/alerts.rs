@@ -17,7 +17,7 @@ pub(crate) async fn run(args: AlertsArgs) -> anyhow::Result<()> {
     let drain = Drain::new();
     let mut options = AlertsOptions::new(&args.data.data_dir, definitions);
     options.external_url = args.external_url;
-    let alerts = Alerts::start(options, reader, hot, Arc::new(SystemClock), &drain)?;
+    let alerts = Alerts::start(options, reader, hot, Arc::new(SystemClock), drain.clone())?;
     let ready = drain.clone();
     let router = alerts.router().merge(process::health(move || !ready.has_begun()));
     process::serve(http, router, &drain);

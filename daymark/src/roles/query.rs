@@ -4,13 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
-use daymark_alerts::Definitions;
+use daymark_alerts::{Definitions, ThresholdLine};
+use daymark_dashboards::{ResolvedThreshold, ThresholdResolver};
 use daymark_guard::{Drain, SystemClock};
 use daymark_query::{QueryOptions, QueryParts, SqlEngine, TenantOf};
 use daymark_store::{HotSource, HttpHotSource, Reader, Store};
 use daymark_wire::TenantKeys;
 
 use crate::cli::QueryArgs;
+use crate::commands::check;
 use crate::roles::{keys, process, proxy};
 use crate::telemetry;
 
@@ -47,12 +49,17 @@ pub(crate) fn router(reader: Arc<Reader>, hot: Arc<dyn HotSource>, keys: TenantK
 /// # Errors
 /// When a dashboard is wrong.
 pub(crate) fn dashboards_router(dir: Option<&Path>, definitions: &Definitions) -> anyhow::Result<Router> {
-    let Some(dir) = dir else { return Ok(daymark_dashboards::router(Vec::new())) };
     let lines = definitions.clone();
-    let dashboards = daymark_dashboards::load(dir, &crate::commands::check::slo_ids(definitions))
-        .map_err(|errors| all_of("dashboards", &errors))?;
-    let _ = lines;
-    Ok(daymark_dashboards::router(dashboards))
+    let resolve: ThresholdResolver = Arc::new(move |slo, line| {
+        let ThresholdLine { value, unit, label } = lines.threshold(slo, line)?;
+        Some(ResolvedThreshold { value, unit, label })
+    });
+    let dashboards = match dir {
+        Some(dir) => daymark_dashboards::load(dir, &check::slo_ids(definitions))
+            .map_err(|errors| all_of("dashboards", &errors))?,
+        None => Vec::new(),
+    };
+    Ok(daymark_dashboards::router(dashboards, resolve))
 }
 
 /// The definitions in `dir`, or none.

@@ -44,7 +44,7 @@ pub(crate) async fn run_until(args: UpArgs, drain: Drain) -> anyhow::Result<()> 
     let mut alerts_options = AlertsOptions::new(&args.data.data_dir, definitions);
     alerts_options.external_url = format!("http://{}", args.http);
     let alerts =
-        Alerts::start(alerts_options, Arc::clone(&reader), Arc::clone(&hot), Arc::new(SystemClock), &drain)?;
+        Alerts::start(alerts_options, Arc::clone(&reader), Arc::clone(&hot), Arc::new(SystemClock), drain.clone())?;
     telemetry.watch_ledger(agent.ledger());
     telemetry.watch_ledger(collector.ledger());
 
