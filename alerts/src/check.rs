@@ -170,4 +170,10 @@ dashboard: https://example.com/d/shop
         assert!(report.contains("alerting.yaml:5:21: \"not-a-url\" is not an absolute http"), "{report}");
         assert!(report.contains("alerting.yaml:7:") && report.contains("\"nobody\" is not defined"), "{report}");
     }
+
+    #[test]
+    fn the_demo_definitions_pass() {
+        let report = check(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/definitions")));
+        assert!(report.is_ok() && report.warnings.is_empty(), "{report}");
+    }
 }

@@ -4,9 +4,9 @@
 //! binary.
 //!
 //! The path of one evaluation, in the order of the modules:
-//! [`definition`] (YAML in the users' repository) → [`sli_reader`] (rollups to good/total) → [`sli`] (prefix sums) →
+//! [`definition`] (YAML in the users' repository) → `sli_reader` (rollups to good/total) → [`sli`] (prefix sums) →
 //! [`burn`] (exact comparison) → [`evaluator`] (a pure function to incident events) → [`incident`] (the state those
-//! events make) → [`journal`] (durable before anything acts on it) → [`outbox`] → [`webhook`].
+//! events make) → `journal` (durable before anything acts on it) → `outbox` → `webhook`.
 //!
 //! Invariants:
 //! - no decision uses a float: targets, factors and counts are integers, floats appear in answers for people only;
