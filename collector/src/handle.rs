@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -74,21 +75,21 @@ impl Collector {
         let parts = Parts { options, clock, log, store, consumed };
         let shared = Arc::new(Shared::new(parts, tokio::runtime::Handle::current()));
         shared.write().applied = newest;
-        recover(&shared, recovered).await?;
-        run(&shared, &drain)?;
+        let sealer = recover(&shared, recovered).await?;
+        run(&shared, sealer, &drain)?;
         Ok(CollectorHandle { shared })
     }
 }
 
-/// Rebuilds the dedup window, the stitcher's memory and the unpublished rows.
-async fn recover(shared: &Arc<Shared>, recovered: Recovered) -> Result<(), CollectorError> {
+/// Rebuilds the dedup window, the stitcher's memory and the unpublished rows. A long replay seals as it goes, so the
+/// sealer runs from here on.
+async fn recover(shared: &Arc<Shared>, recovered: Recovered) -> Result<JoinHandle<()>, CollectorError> {
     let tenants: Vec<_> = shared.read().tenants.keys().cloned().collect();
     for tenant in tenants {
         lookup::remember_stored(shared, &tenant).await?;
     }
     let state = Arc::clone(shared);
     let sealer = seal::spawn("sealer", shared, |shared| seal::run(shared))?;
-    drop(sealer);
     blocking(move || {
         match dedup_file::read(&state.options.data_dir) {
             Ok(entries) => entries.into_iter().for_each(|(at, key)| state.dedup.stored(&[key], at)),
@@ -96,11 +97,12 @@ async fn recover(shared: &Arc<Shared>, recovered: Recovered) -> Result<(), Colle
         }
         Applier::new(state).replay(recovered)
     })
-    .await
+    .await?;
+    Ok(sealer)
 }
 
 /// Starts the threads and tasks of a collector that is up to date.
-fn run(shared: &Arc<Shared>, drain: &Drain) -> Result<(), CollectorError> {
+fn run(shared: &Arc<Shared>, sealer: JoinHandle<()>, drain: &Drain) -> Result<(), CollectorError> {
     let frames = shared.log.subscribe(shared.options.read_ahead_bytes);
     let applier = seal::spawn("applier", shared, move |shared| Applier::new(Arc::clone(shared)).run(frames))?;
     drain.spawn(retain::run(Arc::clone(shared), drain.clone()));
@@ -118,8 +120,8 @@ fn run(shared: &Arc<Shared>, drain: &Drain) -> Result<(), CollectorError> {
         if let Err(error) = state.log.clone().close().await {
             state.fail(error.into());
         }
-        // The log ends, so the applier publishes what is left and returns.
-        let joined = tokio::task::spawn_blocking(move || applier.join()).await;
+        // The log ends, so the applier hands over what is left and returns, and the sealer after it.
+        let joined = tokio::task::spawn_blocking(move || applier.join().and_then(|()| sealer.join())).await;
         if !matches!(joined, Ok(Ok(()))) {
             state.fail(CollectorError::Worker("applier"));
         }

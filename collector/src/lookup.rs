@@ -5,7 +5,7 @@
 
 use arrow::array::{Array, AsArray, BooleanArray};
 use daymark_model::{LogOffset, TenantId, TimeRange, TraceId};
-use daymark_store::{Filter, ReadSpec, Reader, StoreError, TableName};
+use daymark_store::{Filter, ReadSpec, Reader, Segment, StoreError, TableName, View};
 
 use crate::columns::{TraceRow, read_trace_rows};
 use crate::core::Shared;
@@ -61,7 +61,7 @@ async fn from_segments(
 ) -> Result<(), StoreError> {
     let reader = Reader::new(shared.store.clone(), None);
     let view = reader.view(tenant, TableName::Traces, TimeRange::ALL).await?;
-    for segment in view.segments.iter().rev().take(MAX_SEGMENTS) {
+    for segment in newest_first(&view) {
         if missing.is_empty() {
             break;
         }
@@ -77,10 +77,18 @@ async fn from_segments(
         for batch in segment.read(&ReadSpec::default().filter(one_of(asked))).await? {
             keep_newest(found, read_trace_rows(&batch, |_| true));
         }
-        // Segments are in commit order and every row is a complete summary: the first one found is the newest.
+        // Every row is a complete summary: the first one found is the newest.
         missing.retain(|id| !found.contains_key(id));
     }
     Ok(())
+}
+
+/// The newest segments by the offsets they hold: file names follow a clock, which may be set back.
+fn newest_first(view: &View) -> Vec<&Segment> {
+    let mut segments: Vec<&Segment> = view.segments.iter().collect();
+    segments.sort_by_key(|segment| std::cmp::Reverse(segment.meta().offsets.1));
+    segments.truncate(MAX_SEGMENTS);
+    segments
 }
 
 fn one_of(ids: Vec<TraceId>) -> Filter {
@@ -101,7 +109,7 @@ pub(crate) async fn remember_stored(shared: &Shared, tenant: &TenantId) -> Resul
     let reader = Reader::new(shared.store.clone(), None);
     let view = reader.view(tenant, TableName::Traces, TimeRange::ALL).await?;
     let mut told = 0;
-    for segment in view.segments.iter().rev().take(MAX_SEGMENTS) {
+    for segment in newest_first(&view) {
         if told >= MAX_STORED_IDS {
             break;
         }

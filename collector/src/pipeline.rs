@@ -163,9 +163,12 @@ impl Applier {
             }
             self.take(&frame)?;
         }
-        let mut core = self.shared.write();
-        core.applied = core.applied.max(recovered.last);
-        Ok(())
+        let tenants: Vec<TenantId> = {
+            let mut core = self.shared.write();
+            core.applied = core.applied.max(recovered.last);
+            core.tenants.keys().cloned().collect()
+        };
+        tenants.iter().try_for_each(|tenant| lookup::add_stored_parts(&self.shared, tenant))
     }
 
     /// Applies durable frames until the log ends, then publishes what is left.

@@ -71,8 +71,7 @@ async fn hot_rows_over_http_are_the_same() {
     let world = World::start(dir.path()).await;
     let log = |body: &str| TestLog { body: body.into(), trace: Some(3), correlation: None };
     world.send(request(Signal::Logs, otlp::logs(&[log("first")]))).await;
-    world.settle().await;
-    world.advance(61).await;
+    world.seal_all().await;
     world.send(request(Signal::Logs, otlp::logs(&[log("second")]))).await;
     world.settle().await;
     world.advance(5).await;

@@ -56,12 +56,12 @@ async fn forgotten_traces_take_late_spans_from_their_stored_row() {
     for trace in 0..60 {
         send_spans(&world, &[span(trace, u32::from(trace) + 1, None)]).await;
     }
-    world.advance(61).await;
+    world.seal_all().await;
     let late: Vec<TestSpan> = (0..60).map(|trace| span(trace, 1_000 + u32::from(trace), Some(u32::from(trace) + 1))).collect();
     for few in late.chunks(7) {
         send_spans(&world, few).await;
     }
-    world.advance(61).await;
+    world.seal_all().await;
     let traces = world.traces().await;
     assert_eq!(traces.len(), 60);
     assert!(traces.values().all(|trace| *trace == (2, 0, "complete".to_owned())), "{traces:?}");
@@ -88,7 +88,7 @@ async fn records_join_a_trace_by_correlation_whichever_comes_first() {
     send_spans(&world, &[with(2, "order-2")]).await;
     let expected = [("alone", None), ("log first", Some(2)), ("span first", Some(1))].map(owned);
     assert_eq!(joined(&world.rows(&TenantId::default(), TableName::Logs).await), expected, "hot");
-    world.advance(61).await;
+    world.seal_all().await;
     assert_eq!(joined(&world.rows(&TenantId::default(), TableName::Logs).await), expected, "sealed");
     let traces = world.rows(&TenantId::default(), TableName::Traces).await;
     let ids: Vec<String> =

@@ -68,8 +68,7 @@ async fn run(steps: Vec<Step>) {
                 world.send(request(Signal::Metrics, otlp::counter("orders", at, &values))).await;
             }
             Step::SealAll => {
-                world.settle().await;
-                world.advance(61).await;
+                world.seal_all().await;
             }
             Step::Restart => {
                 let dir = world.dir.clone();

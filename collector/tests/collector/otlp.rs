@@ -91,6 +91,14 @@ pub fn traces(spans: &[TestSpan]) -> Bytes {
     ExportTraceServiceRequest { resource_spans: spans.iter().map(per_resource).collect() }.encode_to_vec().into()
 }
 
+/// The second span has no trace id.
+pub fn one_valid_span_of_two() -> Bytes {
+    let both = traces(&[TestSpan::new(1, 1, None), TestSpan::new(1, 2, None)]);
+    let mut request = ExportTraceServiceRequest::decode(both).unwrap();
+    request.resource_spans[1].scope_spans[0].spans[0].trace_id.clear();
+    request.encode_to_vec().into()
+}
+
 pub fn logs(records: &[TestLog]) -> Bytes {
     let of = |(at, log): (u64, &TestLog)| LogRecord {
         time_unix_nano: T0 + at,

@@ -19,8 +19,7 @@ async fn derived_counts_equal_stored_spans() {
         let derived = otlp::durations(10 * sequence, &[5_000_000]);
         world.send(stamped(sequence, Some(&traces), Some(&derived))).await;
         if sequence % 4 == 0 {
-            world.settle().await;
-            world.advance(61).await;
+            world.seal_all().await;
         }
         if sequence == 7 {
             images.push(world.crash_image());

@@ -66,6 +66,19 @@ impl World {
         tokio::time::sleep(Duration::from_millis(450)).await;
     }
 
+    /// Lets everything be sealed and waits until it is published.
+    pub async fn seal_all(&self) {
+        self.settle().await;
+        self.advance(61).await;
+        for _ in 0..2_000 {
+            if self.handle.status().await.unwrap().hot_rows == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("rows are not published");
+    }
+
     /// Waits until everything durable can be read.
     pub async fn settle(&self) {
         for _ in 0..1_000 {
