@@ -296,7 +296,9 @@ export function metricRange(q, [start, end], traces) {
           : /^p\d|max|min|avg/.test(fn)
             ? (hurt ? 1.7e9 : (40 + 30 * index) * 1e6) * wave * (fn === 'p99' ? 2 : 1)
             : (18 + 9 * index) * wave;
-      points.push([at, at > FAULT_MS - 1.5e6 && at < FAULT_MS - 1.3e6 ? null : value]);
+      const gap = at > FAULT_MS - 1.5e6 && at < FAULT_MS - 1.3e6;
+      const sparse = fn === 'min' && next() < 0.6;
+      points.push([at, gap || sparse ? null : value]);
     }
     const exemplars = /^p|max/.test(fn)
       ? traces

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { ranked } from '../slos/ranking';
 import type { Slo } from '../api/types';
 import { rowAt } from '../parts/rowAt';
-import { align, timeLabels, yRange } from './align';
+import { align, isolated, timeLabels, yRange } from './align';
 
 it('align puts series with different instants on one axis', () => {
   expect(
@@ -54,4 +54,9 @@ it('the worst SLO comes first', () => {
       slo('worse', 'breached', -2),
     ]).map((one) => one.id),
   ).toEqual(['worse', 'bad', 'risk', '?', 'ok']);
+});
+
+it('values between gaps are found, so that sparse series are not invisible', () => {
+  expect(isolated([1, null, 2, 3, null, 4, null, null])).toEqual([0, 5]);
+  expect(isolated([])).toEqual([]);
 });

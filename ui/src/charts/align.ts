@@ -40,3 +40,9 @@ export function timeLabels(splits: readonly number[], stepS: number): string[] {
     return stepS < 60 ? `${clock}:${two(date.getUTCSeconds())}` : clock;
   });
 }
+
+/** Positions of values with a gap on both sides: a line cannot show them, a dot must. */
+export function isolated(column: readonly (number | null)[]): number[] {
+  const empty = (index: number) => column[index] === null || column[index] === undefined;
+  return column.flatMap((value, index) => (value !== null && empty(index - 1) && empty(index + 1) ? [index] : []));
+}

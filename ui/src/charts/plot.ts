@@ -2,7 +2,7 @@
 // exemplars as links.
 import uPlot from 'uplot';
 import { withUnit } from '../time/format';
-import { timeLabels, yRange } from './align';
+import { isolated, timeLabels, yRange } from './align';
 import { canvasFont, resolveToken } from './palette';
 
 export interface PlotSeries {
@@ -91,7 +91,7 @@ export function plotOptions(input: PlotInput, width: number, largest: number): u
         ...axis,
         size: (_u, labels) => labelRoom(labels),
         space: input.compact ? 26 : 36,
-        values: (_u, splits) => splits.map((value) => withUnit(value, input.unit)),
+        values: (_u, splits) => splits.map((value) => (value === 0 ? '0' : withUnit(value, input.unit))),
       },
     ],
     series: [{}, ...input.series.map(seriesOptions)],
@@ -114,7 +114,11 @@ function seriesOptions(one: PlotSeries): uPlot.Series {
     dash: one.dash ? [5, 4] : undefined,
     fill: one.fill ? stroke.replace(/^rgb\((.*)\)$/, 'rgba($1, 0.12)') : undefined,
     paths: one.step ? uPlot.paths.stepped?.({ align: 1 }) : uPlot.paths.linear?.(),
-    points: { show: one.points.length < 3, size: 5 },
+    points: {
+      show: one.points.length < 3,
+      size: 5,
+      filter: (u, column, all) => (all ? null : isolated(u.data[column] as (number | null)[])),
+    },
     spanGaps: false,
   };
 }
