@@ -29,6 +29,4 @@ pub use client::{CollectorClient, CollectorClientOptions};
 pub use decode::{DecodeLimits, Walked, check, walk_logs, walk_metrics, walk_traces};
 pub use error::{DecodeError, Problem};
 pub use ingest::{Heartbeat, Ingest, IngestAnswer, IngestRequest, Payload, content_hash};
-pub use receive::{
-    KeyFileError, ReceiveOptions, TenantKeys, http_router, read_key_file, serve_grpc, serve_http,
-};
+pub use receive::{KeyFileError, ReceiveOptions, TenantKeys, http_router, read_key_file, serve_grpc, serve_http};

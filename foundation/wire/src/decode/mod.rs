@@ -10,6 +10,7 @@
 //! - a visitor sees a resource before its scopes and a scope before its items, whatever the order on the wire;
 //! - after an error the visitor may have seen items already: whoever uses them drops what it built.
 
+mod answers;
 mod attributes;
 mod envelope;
 mod json_text;
@@ -22,6 +23,7 @@ mod traces;
 mod view;
 mod wire;
 
+pub(crate) use answers::{partial_success, status_message};
 pub use attributes::{KeyValues, VALUE_DEPTH_MAX, Value};
 use daymark_model::Signal;
 pub use view::{
