@@ -107,7 +107,7 @@ export function Chart(props: ChartProps) {
         {spoken}
       </p>
       {props.legend !== false && <Legend data={data} series={series} unit={unit} cursor={cursor} />}
-      {!compact && <DataTable title={props.title} data={data} series={series} unit={unit} exemplars={exemplars} />}
+      <DataTable title={props.title} data={data} series={series} unit={unit} exemplars={exemplars} />
     </div>
   );
 }
