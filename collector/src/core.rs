@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) ledger: Ledger,
     pub(crate) runtime: Handle,
     pub(crate) draining: AtomicBool,
+    /// Newest offset that a table held at start: new frames must lie beyond.
+    pub(crate) consumed_at_start: LogOffset,
     pub(crate) failure: watch::Sender<Option<Arc<CollectorError>>>,
     core: Mutex<Core>,
     seal_queued: Condvar,
@@ -77,21 +79,20 @@ pub(crate) struct Parts {
 impl Shared {
     pub(crate) fn new(parts: Parts, runtime: Handle) -> Shared {
         let Parts { options, clock, log, store, consumed } = parts;
-        let tenants = consumed
-            .into_iter()
-            .map(|(id, consumed)| (id, Tenant::new(&options, consumed)))
-            .collect();
+        let consumed_at_start = consumed.values().flatten().copied().max().unwrap_or_default();
+        let tenants = consumed.into_iter().map(|(id, consumed)| (id, Tenant::new(&options, consumed))).collect();
         Shared {
             dedup: Dedup::new(options.dedup_entries, options.dedup_age_ms),
             agents: Agents::new(options.agent_silent_ms, options.lateness_ms),
             ledger: Ledger::new("collector"),
             runtime,
             draining: AtomicBool::new(false),
+            consumed_at_start,
             failure: watch::Sender::new(None),
             core: Mutex::new(Core {
                 tenants,
                 seals: VecDeque::new(),
-                applied: LogOffset(0),
+                applied: consumed_at_start,
                 applied_received: UnixNanos(0),
                 stopping: false,
             }),

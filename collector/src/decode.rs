@@ -137,8 +137,7 @@ impl Stage<'_> {
         if self.wants(TableName::Spans) {
             self.touch(TableName::Spans);
             let columns = &mut self.tenant.spans;
-            let outcome =
-                columns.push(self.offset, &resource.service, &self.scope, &resource.text, span, correlation);
+            let outcome = columns.push(self.offset, &resource.service, &self.scope, &resource.text, span, correlation);
             self.keep(outcome);
         }
         if self.wants(TableName::Traces) {
@@ -186,7 +185,8 @@ impl Stage<'_> {
         let wanted = [self.wants(TableName::Metrics10s), self.wants(TableName::Metrics1m)];
         let (Some(resource), Some(metric)) = (self.resource.clone(), self.metric.take()) else { return };
         if wanted.contains(&true) && unsupported(point).is_none() {
-            for (table, _) in [TableName::Metrics10s, TableName::Metrics1m].into_iter().zip(wanted).filter(|(_, w)| *w) {
+            for (table, _) in [TableName::Metrics10s, TableName::Metrics1m].into_iter().zip(wanted).filter(|(_, w)| *w)
+            {
                 self.touch(table);
             }
             let from = PointResource { service: &resource.service, text: &resource.text, hash: resource.hash };

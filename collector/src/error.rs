@@ -41,6 +41,16 @@ pub enum CollectorError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The log counts from an offset that the tables have consumed: its directory was replaced or emptied by hand.
+    #[error(
+        "the ingest log is at offset {offset}, but the tables hold {consumed}: put the log directory back, or move the tables away with it"
+    )]
+    LogBehind {
+        /// Offset of a new frame.
+        offset: u64,
+        /// Newest offset in a table.
+        consumed: u64,
+    },
     /// A worker of the collector ended although it should not.
     #[error("{0} ended unexpectedly")]
     Worker(&'static str),
@@ -52,7 +62,9 @@ impl Classify for CollectorError {
             CollectorError::Log(error) => error.class(),
             CollectorError::Store(error) => error.class(),
             CollectorError::Io { .. } => ErrorClass::Retry,
-            CollectorError::Frame { .. } | CollectorError::Snapshot { .. } => ErrorClass::Corrupt,
+            CollectorError::Frame { .. } | CollectorError::Snapshot { .. } | CollectorError::LogBehind { .. } => {
+                ErrorClass::Corrupt
+            }
             CollectorError::Arrow(_) | CollectorError::Worker(_) => ErrorClass::Bug,
         }
     }

@@ -71,10 +71,8 @@ impl Collector {
             Ok(IngestLog::open(log_options, Arc::new(RealFileSystem), LogOffset(0))?)
         })
         .await?;
-        let newest = consumed.values().flatten().copied().max().unwrap_or_default();
         let parts = Parts { options, clock, log, store, consumed };
         let shared = Arc::new(Shared::new(parts, tokio::runtime::Handle::current()));
-        shared.write().applied = newest;
         let sealer = recover(&shared, recovered).await?;
         run(&shared, sealer, &drain)?;
         Ok(CollectorHandle { shared })

@@ -17,10 +17,7 @@ use daymark_store::{HotError, HotRequest, HotSource, StaleBody, THROUGH_HEADER};
 use crate::CollectorHandle;
 
 pub(crate) fn router(handle: CollectorHandle) -> Router {
-    Router::new()
-        .route("/internal/v1/hot", post(hot))
-        .route("/internal/v1/status", get(status))
-        .with_state(handle)
+    Router::new().route("/internal/v1/hot", post(hot)).route("/internal/v1/status", get(status)).with_state(handle)
 }
 
 async fn hot(State(handle): State<CollectorHandle>, Json(request): Json<HotRequest>) -> Response {

@@ -67,9 +67,9 @@ impl Layers {
             return Ok(());
         }
         self.frozen_bytes += chunk.batch.get_array_memory_size();
-        let joined = self.frozen.pop_if(|last| {
-            !last.whole && last.batch.num_rows().max(chunk.batch.num_rows()) < SMALL_CHUNK_ROWS
-        });
+        let joined = self
+            .frozen
+            .pop_if(|last| !last.whole && last.batch.num_rows().max(chunk.batch.num_rows()) < SMALL_CHUNK_ROWS);
         self.frozen.push(match joined {
             Some(last) => join(last, chunk)?,
             None => chunk,

@@ -65,6 +65,14 @@ pub(crate) async fn accept(shared: Arc<Shared>, request: IngestRequest) -> Resul
             return Err(refusal);
         }
     };
+    if durable.offset <= shared.consumed_at_start {
+        // Replay and readers would take the frame for one that the tables hold.
+        shared.fail(CollectorError::LogBehind { offset: durable.offset.0, consumed: shared.consumed_at_start.0 });
+        shared.dedup.failed(&keys);
+        let refusal = Refusal::unavailable("failed", "the collector has failed", RETRY_AFTER_MS);
+        counted.iter_mut().for_each(|items| turn_away(items, &refusal));
+        return Err(refusal);
+    }
     shared.dedup.stored(&keys, shared.clock.now());
     counted.into_iter().for_each(InFlight::stored);
 

@@ -209,7 +209,11 @@ impl Tenant {
     ///
     /// # Errors
     /// When columns do not fit the schema: a mistake in this crate.
-    pub(crate) fn seal(&mut self, table: TableName, through: LogOffset) -> Result<Option<Vec<RecordBatch>>, ArrowError> {
+    pub(crate) fn seal(
+        &mut self,
+        table: TableName,
+        through: LogOffset,
+    ) -> Result<Option<Vec<RecordBatch>>, ArrowError> {
         if let Some(resolution) = resolution(table) {
             self.freeze_fragments(table, resolution, through)?;
         } else {

@@ -37,11 +37,8 @@ pub(crate) struct Extent {
 
 impl Extent {
     /// The extent of no rows.
-    pub(crate) const EMPTY: Extent = Extent {
-        first: LogOffset(u64::MAX),
-        last: LogOffset(0),
-        time: (UnixNanos(u64::MAX), UnixNanos(0)),
-    };
+    pub(crate) const EMPTY: Extent =
+        Extent { first: LogOffset(u64::MAX), last: LogOffset(0), time: (UnixNanos(u64::MAX), UnixNanos(0)) };
 
     /// Includes one row.
     pub(crate) fn add(&mut self, offset: LogOffset, first: UnixNanos, last: UnixNanos) {

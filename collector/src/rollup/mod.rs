@@ -151,10 +151,10 @@ impl Rollups {
         }
         if self.series.len() >= self.max_series {
             let id = metric.overflow_id();
-            let known = self.series.entry(id).or_insert_with(|| Known {
-                series: Arc::new(metric.overflow_series(id)),
-                used_in: 0,
-            });
+            let known = self
+                .series
+                .entry(id)
+                .or_insert_with(|| Known { series: Arc::new(metric.overflow_series(id)), used_in: 0 });
             known.used_in = self.seals;
             return (Arc::clone(&known.series), true);
         }

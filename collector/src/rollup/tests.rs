@@ -7,8 +7,8 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 use opentelemetry_proto::tonic::metrics::v1::{
-    ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram as OtlpHistogram, HistogramDataPoint, Metric as OtlpMetric,
-    NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, metric::Data, number_data_point,
+    ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram as OtlpHistogram, HistogramDataPoint,
+    Metric as OtlpMetric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, metric::Data, number_data_point,
 };
 use prost::Message;
 
@@ -92,7 +92,11 @@ fn hists(rollups: &Rollups) -> Vec<Option<Histogram>> {
 fn deltas_sum_gauges_keep_extremes_and_totals_keep_the_newest() {
     let mut deltas = Rollups::new(100);
     add(&mut deltas, "m", "1", sum(vec![number(0, 5, 2.0, "a"), number(5, 10, 3.0, "a"), number(10, 11, 4.0, "a")], 1));
-    assert_eq!(rows(&deltas), [(0, 2, 5.0, Some(3.0)), (10, 1, 4.0, Some(4.0))], "a delta ending on an edge lies before it");
+    assert_eq!(
+        rows(&deltas),
+        [(0, 2, 5.0, Some(3.0)), (10, 1, 4.0, Some(4.0))],
+        "a delta ending on an edge lies before it"
+    );
 
     let mut totals = Rollups::new(100);
     add(&mut totals, "m", "1", sum(vec![number(0, 7, 9.0, "a"), number(0, 5, 2.0, "a"), number(0, 10, 12.0, "a")], 2));

@@ -1,7 +1,7 @@
 //! What is known of one series in one window since the last seal.
 
 use daymark_model::UnixNanos;
-use daymark_sketch::{Exponential, ExplicitHistogram, HDR_ERROR, Histogram, Sketch, spread_exponential};
+use daymark_sketch::{ExplicitHistogram, Exponential, HDR_ERROR, Histogram, Sketch, spread_exponential};
 use daymark_wire::decode::{ExponentialView, HistogramView, PointValue, PointView, SummaryView};
 
 use crate::columns::WindowExemplar;
@@ -122,7 +122,13 @@ impl Window {
         Ok(())
     }
 
-    fn replace(&mut self, point: &PointView<'_, '_>, count: u64, sum: Option<f64>, extremes: (Option<f64>, Option<f64>)) {
+    fn replace(
+        &mut self,
+        point: &PointView<'_, '_>,
+        count: u64,
+        sum: Option<f64>,
+        extremes: (Option<f64>, Option<f64>),
+    ) {
         self.start = point.start_time;
         self.last_time = point.time;
         self.count = count;

@@ -18,8 +18,8 @@ use std::collections::VecDeque;
 use arrow::error::ArrowError;
 use daymark_model::{LogOffset, TraceId};
 
-pub(crate) use self::trace::SpanFacts;
 use self::bloom::RotatingBloom;
+pub(crate) use self::trace::SpanFacts;
 use self::trace::{Base, Trace};
 use crate::columns::{TraceColumns, TraceRow};
 use crate::keyed::IdMap;
@@ -102,7 +102,12 @@ impl Stitcher {
     ///
     /// # Errors
     /// When a row does not fit the columns: a mistake in this crate.
-    pub(crate) fn emit_due(&mut self, now_ms: u64, through: LogOffset, rows: &mut TraceColumns) -> Result<(), ArrowError> {
+    pub(crate) fn emit_due(
+        &mut self,
+        now_ms: u64,
+        through: LogOffset,
+        rows: &mut TraceColumns,
+    ) -> Result<(), ArrowError> {
         while self.due.front().is_some_and(|(due_ms, _)| *due_ms <= now_ms) {
             let Some((_, id)) = self.due.pop_front() else { break };
             let limits = self.limits;

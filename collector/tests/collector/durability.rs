@@ -54,6 +54,22 @@ async fn a_clean_stop_publishes_everything_and_turns_new_requests_away() {
     assert_eq!(snapshot.segments.iter().map(|segment| segment.rows).sum::<u64>(), 1);
 }
 
+/// Scenario: somebody empties the log's directory but leaves the tables.
+/// Guarantee: nothing is acknowledged that readers would not see; the collector fails and says why.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_behind_its_tables_is_a_failure_not_a_silent_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::start(dir.path()).await;
+    for body in ["one", "two"] {
+        world.send(request(Signal::Logs, otlp::logs(&[log(body)]))).await;
+    }
+    world.stop().await;
+    std::fs::remove_dir_all(dir.path().join("log")).unwrap();
+    let world = World::start(dir.path()).await;
+    assert!(world.handle.ingest(request(Signal::Logs, otlp::logs(&[log("three")]))).await.is_err());
+    assert!(world.handle.failed().await.to_string().contains("the tables hold 2"));
+}
+
 /// Guarantee: a tenant never sees, holds back or merges with the rows of another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tenants_are_isolated() {

@@ -57,7 +57,8 @@ async fn forgotten_traces_take_late_spans_from_their_stored_row() {
         send_spans(&world, &[span(trace, u32::from(trace) + 1, None)]).await;
     }
     world.seal_all().await;
-    let late: Vec<TestSpan> = (0..60).map(|trace| span(trace, 1_000 + u32::from(trace), Some(u32::from(trace) + 1))).collect();
+    let late: Vec<TestSpan> =
+        (0..60).map(|trace| span(trace, 1_000 + u32::from(trace), Some(u32::from(trace) + 1))).collect();
     for few in late.chunks(7) {
         send_spans(&world, few).await;
     }
@@ -91,8 +92,7 @@ async fn records_join_a_trace_by_correlation_whichever_comes_first() {
     world.seal_all().await;
     assert_eq!(joined(&world.rows(&TenantId::default(), TableName::Logs).await), expected, "sealed");
     let traces = world.rows(&TenantId::default(), TableName::Traces).await;
-    let ids: Vec<String> =
-        traces.iter().flat_map(|b| texts_of_list(b["correlation_ids"].as_list::<i32>())).collect();
+    let ids: Vec<String> = traces.iter().flat_map(|b| texts_of_list(b["correlation_ids"].as_list::<i32>())).collect();
     assert!(ids.contains(&"order-1".to_owned()) && ids.contains(&"order-2".to_owned()), "{ids:?}");
     let spans = world.rows(&TenantId::default(), TableName::Spans).await;
     assert!(texts(&spans, "correlation_id").contains(&"order-1".to_owned()));

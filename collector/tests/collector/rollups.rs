@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use daymark_store::{TableName};
+use daymark_store::TableName;
 
 use crate::otlp::{self, TestSpan, stamped};
 use crate::world::{World, spans};
