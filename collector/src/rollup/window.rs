@@ -146,12 +146,8 @@ impl Window {
         let (sketch, err_bound) = sketch_of(view, unit);
         // Row and sketch are in one unit, also when the sketch needed a finer one.
         let scale = |value: Option<f64>| value.map(|value| value * if unit.hdr { 1.0 } else { unit.factor });
-        let (min, max) = if sketch.count() == 0 {
-            (None, None)
-        } else {
-            let known = |given: Option<f64>, found: Option<u64>| given.or(found.map(|value| value as f64));
-            (known(scale(view.min), sketch.min()), known(scale(view.max), sketch.max()))
-        };
+        // A row without `hist` is rebuilt from min and max, so they are those of the sketch.
+        let (min, max) = (sketch.min().map(|value| value as f64), sketch.max().map(|value| value as f64));
         if adding == Adding::Cumulative {
             if point.time >= self.last_time {
                 self.replace(point, view.count, scale(view.sum), (min, max));

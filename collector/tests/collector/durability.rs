@@ -1,9 +1,9 @@
 //! What was acknowledged survives, for each tenant, and what is wrong is refused.
 
 use bytes::Bytes;
-use daymark_model::{ErrorClass, Signal, TenantId};
-use daymark_store::TableName;
-use daymark_wire::Ingest;
+use daymark_model::{ErrorClass, Signal, TenantId, UnixNanos};
+use daymark_store::{HotSource, TableName};
+use daymark_wire::{Heartbeat, Ingest, IngestRequest};
 
 use crate::otlp::{self, TestLog, TestSpan, request};
 use crate::world::{World, options, spans, texts};
@@ -79,10 +79,10 @@ async fn tenants_are_isolated() {
     let same = otlp::traces(&[TestSpan::new(1, 1, None)]);
     for tenant in [&acme, &globex] {
         let same_request = request(Signal::Traces, same.clone());
-        world.send(daymark_wire::IngestRequest { tenant: tenant.clone(), ..same_request }).await;
+        world.send(IngestRequest { tenant: tenant.clone(), ..same_request }).await;
     }
     let more = request(Signal::Traces, otlp::traces(&[TestSpan::new(1, 2, Some(1))]));
-    world.send(daymark_wire::IngestRequest { tenant: acme.clone(), ..more }).await;
+    world.send(IngestRequest { tenant: acme.clone(), ..more }).await;
     for _ in 0..2 {
         assert_eq!(spans(&world.rows(&acme, TableName::Spans).await), [1, 2]);
         assert_eq!(spans(&world.rows(&globex, TableName::Spans).await), [1]);
@@ -116,4 +116,58 @@ async fn what_is_wrong_is_refused_and_every_item_is_explained() {
     for row in world.handle.ledger().snapshot().rows {
         assert_eq!((row.unexplained(), row.in_flight), (0, 0), "{row:?}");
     }
+}
+
+/// Scenario: an agent declares time closed, then falls silent.
+/// Guarantee: the watermark follows the agent, less the allowed lateness, and goes on without it after 30 s.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_watermark_follows_live_agents() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::start(dir.path()).await;
+    assert_eq!(world.handle.status().await.unwrap().watermark, UnixNanos(otlp::T0), "no agent: now");
+    let traces = otlp::traces(&[TestSpan::new(1, 1, None)]);
+    let closed = UnixNanos(otlp::T0).minus(10 * otlp::SECOND);
+    let batch = IngestRequest { closed_until: Some(closed), ..otlp::stamped(1, Some(&traces), None) };
+    world.send(batch).await;
+    world.settle().await;
+    let status = world.handle.status().await.unwrap();
+    assert_eq!(status.watermark, closed.minus(5 * otlp::SECOND));
+    assert_eq!((status.agents[0].silent, status.agents[0].services.clone()), (false, vec!["shop".to_owned()]));
+    let stamp = otlp::stamped(2, None, None).stamp.unwrap();
+    let beat = Heartbeat {
+        agent: stamp.agent,
+        epoch: stamp.epoch,
+        tenant: TenantId::default(),
+        closed_until: UnixNanos(otlp::T0),
+        ledger: world.handle.ledger().snapshot(),
+    };
+    world.handle.heartbeat(beat).await.unwrap();
+    let status = world.handle.status().await.unwrap();
+    assert_eq!((status.watermark, status.ledgers.len()), (UnixNanos(otlp::T0).minus(5 * otlp::SECOND), 2));
+    world.advance(31).await;
+    let status = world.handle.status().await.unwrap();
+    assert!(status.agents[0].silent);
+    assert_eq!(status.watermark, UnixNanos(otlp::T0).plus(31 * otlp::SECOND));
+}
+
+/// Guarantee: a machine left alone does not fill its disk.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_segments_are_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut short = options(dir.path());
+    short.retention.logs_hours = 1;
+    short.retention.check_interval_s = 1;
+    let world = World::start_with(short).await;
+    world.send(request(Signal::Logs, otlp::logs(&[log("old")]))).await;
+    world.send(request(Signal::Traces, otlp::traces(&[TestSpan::new(1, 1, None)]))).await;
+    world.seal_all().await;
+    world.advance(2 * 3_600).await;
+    for _ in 0..200 {
+        if world.rows(&TenantId::default(), TableName::Logs).await.is_empty() {
+            assert_eq!(spans(&world.rows(&TenantId::default(), TableName::Spans).await), [1], "kept for 7 days");
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("old rows are still there");
 }
