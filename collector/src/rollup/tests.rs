@@ -106,7 +106,7 @@ fn deltas_sum_gauges_keep_extremes_and_totals_keep_the_newest() {
     let points = vec![number(0, 5, 4.0, "a"), number(0, 3, 7.0, "a"), number(0, 4, 1.0, "b")];
     add(&mut gauges, "m", "1", Data::Gauge(Gauge { data_points: points }));
     let mut seen = rows(&gauges);
-    seen.sort_by(|a, b| a.1.cmp(&b.1));
+    seen.sort_by_key(|row| row.1);
     assert_eq!(seen, [(0, 1, 1.0, Some(1.0)), (0, 2, 11.0, Some(4.0))]);
 }
 

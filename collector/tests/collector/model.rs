@@ -44,7 +44,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// The first span of each trace is the root of the others.
 fn root(span: u32) -> Option<u32> {
-    (span > 5).then(|| if span % 5 == 0 { 5 } else { span % 5 })
+    (span > 5).then(|| if span.is_multiple_of(5) { 5 } else { span % 5 })
 }
 
 async fn run(steps: Vec<Step>) {
