@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use daymark_model::{Classify, ErrorClass, Refusal};
+use daymark_wire::KeyFileError;
 
 /// Why an agent cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -22,15 +23,8 @@ pub enum AgentError {
         path: PathBuf,
     },
     /// The key file cannot be used.
-    #[error("key file {path}, line {line}: {why}")]
-    KeyFile {
-        /// The file.
-        path: PathBuf,
-        /// Line, from 1; 0 for the file as a whole.
-        line: usize,
-        /// What is wrong; never shows a key.
-        why: String,
-    },
+    #[error("key file: {0}")]
+    KeyFile(#[from] KeyFileError),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -52,7 +46,7 @@ impl Classify for AgentError {
         match self {
             AgentError::Locked { .. } | AgentError::Listen { .. } => ErrorClass::Retry,
             AgentError::Identity { .. } | AgentError::Signal(_) => ErrorClass::Bug,
-            AgentError::KeyFile { .. } | AgentError::Collector(_) => ErrorClass::Reject,
+            AgentError::KeyFile(_) | AgentError::Collector(_) => ErrorClass::Reject,
         }
     }
 }

@@ -66,7 +66,7 @@ fn bucket_at(index: i32) -> Option<BucketIndex> {
     if index < 8 * 256 {
         let (octave, within) = ((index + 1).checked_div_euclid(256)?, (index + 1).rem_euclid(256));
         let slot = NARROW_SLOT[within as usize];
-        if octave < 0 || octave > 7 || slot == NO_SLOT {
+        if !(0..8).contains(&octave) || slot == NO_SLOT {
             return None;
         }
         let scaled = u16::from(slot) + 128;
