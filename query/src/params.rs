@@ -66,8 +66,9 @@ impl Params {
 
     pub(crate) fn number<N: std::str::FromStr>(&self, key: &'static str) -> Result<Option<N>, QueryError> {
         let parse = |text: &str| {
-            text.parse::<N>()
-                .map_err(|_| QueryError::parameter(key, format!("expected a number that is not negative, got {text:?}")))
+            text.parse::<N>().map_err(|_| {
+                QueryError::parameter(key, format!("expected a number that is not negative, got {text:?}"))
+            })
         };
         self.one(key).map(parse).transpose()
     }
@@ -85,7 +86,9 @@ impl Params {
     where
         Id::Err: std::fmt::Display,
     {
-        self.one(key).map(|text| text.parse().map_err(|e: Id::Err| QueryError::parameter(key, e.to_string()))).transpose()
+        self.one(key)
+            .map(|text| text.parse().map_err(|e: Id::Err| QueryError::parameter(key, e.to_string())))
+            .transpose()
     }
 
     /// `limit`, at most `max_rows`.

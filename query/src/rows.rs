@@ -3,7 +3,8 @@
 //! A column that is missing or of another type is damage, reported with its name; it never panics.
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, FixedSizeBinaryArray, Int32Array, Int64Array, ListArray, MapArray, RecordBatch, StringArray,
+    Array, ArrayRef, AsArray, FixedSizeBinaryArray, Int32Array, Int64Array, ListArray, MapArray, RecordBatch,
+    StringArray,
 };
 use arrow::datatypes::{Int32Type, Int64Type};
 

@@ -12,6 +12,7 @@ use axum::body::Body;
 use daymark_guard::ManualClock;
 use daymark_model::{ErrorClass, Receipt, Refusal, TenantId, UnixNanos};
 use daymark_query::{QueryOptions, QueryParts, SqlAnswer, SqlEngine, SqlRequest, router};
+use daymark_store::TableName;
 use fixture::{Fixture, START_S, TRACE_A, TRACE_B, TRACE_C, fixture};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -157,7 +158,10 @@ async fn a_trace_without_a_row_yet_is_put_together_from_its_spans() {
 async fn log_search_matches_as_the_language_says() {
     let app = app(&fixture().await);
     for (query, bodies) in [
-        ("payment", vec!["retry payment", "cart rendered, payment pending", "Payment failed: connection refused by 10.0.0.1"]),
+        (
+            "payment",
+            vec!["retry payment", "cart rendered, payment pending", "Payment failed: connection refused by 10.0.0.1"],
+        ),
         ("payment -retry", vec!["cart rendered, payment pending", "Payment failed: connection refused by 10.0.0.1"]),
         ("%22payment+failed%22", vec!["Payment failed: connection refused by 10.0.0.1"]),
         ("10.0.0.1", vec!["Payment failed: connection refused by 10.0.0.1"]),
@@ -277,6 +281,20 @@ async fn an_unreachable_collector_makes_every_receipt_partial() {
 }
 
 #[tokio::test]
+async fn damaged_segments_cost_themselves_and_are_named() {
+    let fixture = fixture().await;
+    fixture.hot.damage(TableName::Logs);
+    for path in ["/logs", "/logs?query=payment", "/logs?order=asc", "/services"] {
+        let (status, body) = get_as(&app(&fixture), path, None).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {body}");
+        assert_eq!(body["receipt"]["complete"], false, "{path}");
+        assert!(body["receipt"]["missing"].to_string().contains(".parquet"), "{path}: {body}");
+    }
+    let (_, hot) = get_as(&app(&fixture), "/logs?query=payment", None).await;
+    assert_eq!(texts(&hot["logs"], "body"), ["retry payment"]);
+}
+
+#[tokio::test]
 async fn a_tenant_sees_only_its_own_rows() {
     let app = app(&fixture().await);
     let (_, theirs) = get_as(&app, "/logs", Some("acme-key")).await;
@@ -305,13 +323,15 @@ async fn every_limit_is_a_clear_error() {
     refused(&limited(|o| o.max_answer_bytes = 100), "/logs", large, "query.max_answer_bytes").await;
     refused(&limited(|o| o.max_scanned_rows = 5), "/logs", large, "query.max_scanned_rows").await;
     refused(&limited(|o| o.max_query_bytes = 5), "/logs?query=abcdef", bad, "query.max_query_bytes").await;
-    refused(&limited(|o| o.max_concurrent_queries = 0), "/logs", StatusCode::SERVICE_UNAVAILABLE, "max_concurrent").await;
+    refused(&limited(|o| o.max_concurrent_queries = 0), "/logs", StatusCode::SERVICE_UNAVAILABLE, "max_concurrent")
+        .await;
     refused(&limited(|o| o.max_points = 5), "/metrics/range?metric=m&step=10", large, "query.max_points").await;
     let slow = limited(|o| o.timeout_ms = 20);
     refused(&slow, "/sql?query=slow", StatusCode::GATEWAY_TIMEOUT, "query.timeout_ms").await;
     let narrow = limited(|o| o.max_series = 1);
     let minute = START_S - START_S % 60;
-    let path = format!("/metrics/range?metric=traces.span.metrics.duration&group_by=status.code&fn=count&start={minute}");
+    let path =
+        format!("/metrics/range?metric=traces.span.metrics.duration&group_by=status.code&fn=count&start={minute}");
     refused(&narrow, &path, large, "query.max_series").await;
 }
 

@@ -1,7 +1,7 @@
 //! What can go wrong with a SQL statement.
 
-use daymark_model::{Classify, ErrorClass, Refusal};
 use datafusion::error::DataFusionError;
+use daymark_model::{Classify, ErrorClass, Refusal};
 
 /// A statement that got no answer.
 #[derive(Debug, thiserror::Error)]

@@ -50,7 +50,8 @@ impl ScalarUDFImpl for Match {
         let Some(Some(words)) = words.try_as_str() else { return exec_err!("the words of match() must be a text") };
         let query = parse_words(words).map_err(DataFusionError::Execution)?;
         let texts = strings(text.to_array(args.number_rows)?)?;
-        let matched: BooleanArray = texts.iter().map(|text| text.map(|text| query.matches(text))).collect();
+        let mut matcher = query.matcher();
+        let matched: BooleanArray = texts.iter().map(|text| text.map(|text| matcher.matches(text))).collect();
         Ok(ColumnarValue::Array(Arc::new(matched)))
     }
 }

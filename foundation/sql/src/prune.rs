@@ -120,6 +120,7 @@ fn body_filter(query: BodyQuery) -> Filter {
         use arrow::array::AsArray;
         let bodies = batch.column_by_name("body").and_then(|column| column.as_string_opt::<i32>());
         let bodies = bodies.ok_or_else(|| ArrowError::SchemaError("column body is missing".to_owned()))?;
-        Ok(bodies.iter().map(|body| body.map(|body| query.matches(body))).collect())
+        let mut matcher = query.matcher();
+        Ok(bodies.iter().map(|body| body.map(|body| matcher.matches(body))).collect())
     })
 }

@@ -109,16 +109,11 @@ impl Hints {
         let Ok(field) = schema.field_with_name(name) else { return };
         let stored = |text: &String| match field.data_type() {
             // A text that is no id equals no id: it stays out of the list, and an empty list matches nothing.
-            DataType::FixedSizeBinary(width) => {
-                parse_hex(text, usize::try_from(*width).unwrap_or(0))
-            }
+            DataType::FixedSizeBinary(width) => parse_hex(text, usize::try_from(*width).unwrap_or(0)),
             DataType::Utf8 => Some(text.clone().into_bytes()),
             _ => None,
         };
-        if matches!(
-            field.data_type(),
-            DataType::FixedSizeBinary(_) | DataType::Utf8
-        ) {
+        if matches!(field.data_type(), DataType::FixedSizeBinary(_) | DataType::Utf8) {
             self.any_of.push((name.to_owned(), values.iter().filter_map(stored).collect()));
         }
     }

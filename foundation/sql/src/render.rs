@@ -58,12 +58,7 @@ impl std::io::Write for Capped {
     }
 }
 
-fn write_json(
-    out: &mut Capped,
-    schema: &Schema,
-    batches: &[RecordBatch],
-    receipt: &Receipt,
-) -> Result<(), ArrowError> {
+fn write_json(out: &mut Capped, schema: &Schema, batches: &[RecordBatch], receipt: &Receipt) -> Result<(), ArrowError> {
     let columns: Vec<Value> = schema
         .fields()
         .iter()

@@ -123,10 +123,7 @@ impl ExecutionPlan for SegmentScan {
     }
 
     #[expect(deprecated, reason = "the trait still requires it; a leaf has no children to replace")]
-    fn with_new_children(
-        self: Arc<Self>,
-        _children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(self: Arc<Self>, _children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         Ok(self)
     }
 

@@ -42,9 +42,9 @@ fn hex_column(ids: &FixedSizeBinaryArray) -> ArrayRef {
             continue;
         };
         text.clear();
-        text.extend(id.iter().flat_map(|byte| {
-            [DIGITS[usize::from(byte >> 4)] as char, DIGITS[usize::from(byte & 15)] as char]
-        }));
+        text.extend(
+            id.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)] as char, DIGITS[usize::from(byte & 15)] as char]),
+        );
         texts.append_value(&text);
     }
     Arc::new(texts.finish())

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use daymark_model::TenantId;
 use daymark_sql::{Answer, Format, SqlEngine, SqlError, SqlOptions};
+use daymark_store::TableName;
 use fixture::{Fixture, fixture};
 
 fn engine_with(fixture: &Fixture, options: SqlOptions) -> SqlEngine {
@@ -117,6 +118,15 @@ async fn an_unreachable_collector_makes_the_receipt_partial() {
 }
 
 #[tokio::test]
+async fn damaged_segments_cost_themselves_and_are_named() {
+    let fixture = fixture().await;
+    fixture.hot.damage(TableName::Logs);
+    let (text, answer) = csv(&engine(&fixture), "select body from logs").await.unwrap();
+    assert_eq!(text, "body\nretry payment\n");
+    assert!(!answer.receipt.complete && answer.receipt.missing.len() == 2, "{:?}", answer.receipt);
+}
+
+#[tokio::test]
 async fn a_tenant_sees_only_its_own_rows() {
     let fixture = fixture().await;
     let engine = engine(&fixture);
@@ -136,7 +146,11 @@ async fn every_limit_is_a_clear_error() {
         ((|o| o.max_rows = 10) as fn(&mut SqlOptions), "select body from logs", "sql.max_rows"),
         (|o| o.max_answer_bytes = 2_000, "select body from logs", "sql.max_answer_bytes"),
         (|o| o.max_query_bytes = 10, "select body from logs", "sql.max_query_bytes"),
-        (|o| o.timeout_ms = 1, "select sum(a.v * b.v) from generate_series(1, 100000) a(v), generate_series(1, 100000) b(v)", "sql.timeout_ms"),
+        (
+            |o| o.timeout_ms = 1,
+            "select sum(a.v * b.v) from generate_series(1, 100000) a(v), generate_series(1, 100000) b(v)",
+            "sql.timeout_ms",
+        ),
         (|o| o.memory_bytes = 1_000, "select body, count(*) from logs group by body order by 2", "sql.memory_bytes"),
     ] {
         let mut options = SqlOptions::default();

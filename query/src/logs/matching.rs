@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use arrow::array::{Array, FixedSizeBinaryArray, MapArray, RecordBatch, StringArray};
+use daymark_store::body::words_of;
 
-use super::syntax::{Expr, Field, Pattern, Test, tokens};
+use super::syntax::{Expr, Field, Pattern, Test};
 use crate::QueryError;
 use crate::rows::{entry, ids, maps, strings, text};
 
@@ -50,7 +51,8 @@ pub(crate) enum Matcher<'a> {
 
 impl<'a> Matcher<'a> {
     pub(crate) fn bind(expr: &'a Expr, batch: &'a RecordBatch) -> Result<Matcher<'a>, QueryError> {
-        let bind_all = |parts: &'a [Expr]| parts.iter().map(|part| Matcher::bind(part, batch)).collect::<Result<Vec<_>, _>>();
+        let bind_all =
+            |parts: &'a [Expr]| parts.iter().map(|part| Matcher::bind(part, batch)).collect::<Result<Vec<_>, _>>();
         Ok(match expr {
             Expr::All => Matcher::All,
             Expr::Body(pattern) => Matcher::Body(strings(batch, "body")?, pattern),
@@ -98,30 +100,16 @@ impl Test {
 impl Pattern {
     /// Whether the tokens stand one after the other in `body`.
     pub(crate) fn matches(&self, body: &str) -> bool {
-        let mut rest = tokens(body);
-        loop {
-            let mut ahead = rest.clone();
-            if self.tokens.iter().enumerate().all(|(at, wanted)| {
-                let open = self.open_end && at + 1 == self.tokens.len();
-                ahead.next().is_some_and(|token| token_matches(token, wanted, open))
-            }) {
-                return true;
-            }
-            if rest.next().is_none() {
-                return false;
-            }
-        }
+        let words = words_of(body);
+        words.windows(self.tokens.len().max(1)).any(|run| self.matches_run(run))
     }
-}
 
-/// `wanted` is lower-cased already. ASCII, the usual case, is compared without allocating.
-fn token_matches(token: &str, wanted: &str, open: bool) -> bool {
-    if token.is_ascii() && wanted.is_ascii() {
-        let start = if open { token.as_bytes().get(..wanted.len()) } else { Some(token.as_bytes()) };
-        return start.is_some_and(|start| start.eq_ignore_ascii_case(wanted.as_bytes()));
+    fn matches_run(&self, run: &[String]) -> bool {
+        let last = self.tokens.len().saturating_sub(1);
+        run.iter().zip(&self.tokens).enumerate().all(|(at, (word, wanted))| {
+            if self.open_end && at == last { word.starts_with(wanted.as_str()) } else { word == wanted }
+        })
     }
-    let lower = token.to_lowercase();
-    if open { lower.starts_with(wanted) } else { lower == wanted }
 }
 
 #[cfg(test)]

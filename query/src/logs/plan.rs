@@ -61,8 +61,10 @@ impl SearchPlan {
         }
         let query = self.body.clone();
         Some(Filter::new(&["body"], move |batch| {
-            let bodies = crate::rows::strings(batch, "body").map_err(|error| ArrowError::SchemaError(error.to_string()))?;
-            Ok(bodies.iter().map(|body| body.map(|body| query.matches(body))).collect())
+            let bodies =
+                crate::rows::strings(batch, "body").map_err(|error| ArrowError::SchemaError(error.to_string()))?;
+            let mut matcher = query.matcher();
+            Ok(bodies.iter().map(|body| body.map(|body| matcher.matches(body))).collect())
         }))
     }
 }
@@ -137,7 +139,11 @@ mod tests {
         check("a service:s", "Word(\"a\")", true);
         check("service:s", "Everything", true);
         check("a OR service:s", "Everything", true);
-        check("(a service:s) OR (b user:u)", "Any([All([Word(\"a\"), Everything]), All([Word(\"b\"), Everything])])", true);
+        check(
+            "(a service:s) OR (b user:u)",
+            "Any([All([Word(\"a\"), Everything]), All([Word(\"b\"), Everything])])",
+            true,
+        );
         check("-(a service:s)", "Everything", true);
         check("x.y*", "All([Phrase([\"x\"]), Prefix(\"y\")])", true);
     }

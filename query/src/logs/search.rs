@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
+use arrow::array::RecordBatch;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use daymark_model::{Receipt, TenantId, TimeRange, TraceId, UnixNanos};
-use daymark_store::{BodyQuery, Filter, ReadSpec, TableName};
+use daymark_model::{Classify, ErrorClass, Receipt, TenantId, TimeRange, TraceId, UnixNanos};
+use daymark_store::{BodyQuery, Filter, ReadSpec, TableName, View};
 use serde::Serialize;
 
 use super::plan::SearchPlan;
@@ -75,18 +76,8 @@ pub(crate) async fn search(
 
 impl Search {
     fn parse(app: &App, params: &Params) -> Result<Search, QueryError> {
-        let single = [
-            "query",
-            "service",
-            "severity",
-            "trace_id",
-            "correlation_id",
-            "start",
-            "end",
-            "limit",
-            "order",
-            "volume",
-        ];
+        let single =
+            ["query", "service", "severity", "trace_id", "correlation_id", "start", "end", "limit", "order", "volume"];
         params.check(&single, &[])?;
         let text = params.one("query").unwrap_or_default();
         let limit = app.options.max_query_bytes;
@@ -128,6 +119,17 @@ impl Search {
     fn body(&self) -> Option<&BodyQuery> {
         Some(&self.plan.body).filter(|body| **body != BodyQuery::Everything)
     }
+
+    /// All matches, read with everything that prunes.
+    fn wanted(&self, columns: Vec<&'static str>) -> Wanted {
+        let filters = [self.trace_id.map(Filter::trace_id), self.plan.rest_filter(), self.plan.body_filter()];
+        Wanted {
+            columns,
+            filters: filters.into_iter().flatten().collect(),
+            body: self.body().cloned(),
+            bloom: self.trace_id.map(|id| ("trace_id", id.0.to_vec())),
+        }
+    }
 }
 
 /// Counts all matches, and finds where the range of the `limit` oldest ends.
@@ -138,12 +140,7 @@ async fn count(
     receipt: &mut Receipt,
 ) -> Result<(Volume, UnixNanos), QueryError> {
     let mut view = app.view(tenant, TableName::Logs, search.range).await?;
-    let wanted = Wanted {
-        columns: vec!["time_unix_nano", "severity_number"],
-        filters: search.plan.rest_filter().into_iter().chain(search.plan.body_filter()).collect(),
-        body: search.body().cloned(),
-        bloom: search.trace_id.map(|id| ("trace_id", id.0.to_vec())),
-    };
+    let wanted = search.wanted(vec!["time_unix_nano", "severity_number"]);
     let batches = scan::rows(&mut view, wanted).await?;
     receipt.absorb(&view.receipt);
     let (range, limit, oldest_first) = (search.range, search.limit, search.order == Order::OldestFirst);
@@ -178,23 +175,14 @@ async fn records(
     receipt: &mut Receipt,
 ) -> Result<Vec<LogRecord>, QueryError> {
     let mut view = app.view(tenant, TableName::Logs, range).await?;
-    let batches = if let Some(id) = search.trace_id {
-        let filters = [Some(Filter::trace_id(id)), search.plan.rest_filter(), search.plan.body_filter()];
-        let wanted = Wanted {
-            columns: COLUMNS.to_vec(),
-            filters: filters.into_iter().flatten().collect(),
-            body: search.body().cloned(),
-            bloom: Some(("trace_id", id.0.to_vec())),
-        };
-        scan::rows(&mut view, wanted).await?
-    } else if search.order == Order::OldestFirst {
-        let filters = search.plan.rest_filter().into_iter().chain(search.plan.body_filter()).collect();
-        let wanted = Wanted { columns: COLUMNS.to_vec(), filters, body: search.body().cloned(), bloom: None };
-        scan::rows(&mut view, wanted).await?
+    let newest = if search.trace_id.is_none() && search.order == Order::NewestFirst {
+        newest(&mut view, search).await?
     } else {
-        let mut spec = ReadSpec::columns(COLUMNS);
-        spec.filters.extend(search.plan.rest_filter());
-        view.newest(&spec, search.body(), search.limit).await?
+        None
+    };
+    let batches = match newest {
+        Some(batches) => batches,
+        None => scan::rows(&mut view, search.wanted(COLUMNS.to_vec())).await?,
     };
     let counted_before = search.volume || search.order == Order::OldestFirst;
     merge(receipt, &view.receipt, counted_before);
@@ -213,6 +201,20 @@ async fn records(
         Ok(records)
     })
     .await?
+}
+
+/// Reads no further than the newest `limit`. `None` when damage stopped that: a scan goes around it.
+async fn newest(view: &mut View, search: &Search) -> Result<Option<Vec<RecordBatch>>, QueryError> {
+    let mut spec = ReadSpec::columns(COLUMNS);
+    spec.filters.extend(search.plan.rest_filter());
+    match view.newest(&spec, search.body(), search.limit).await {
+        Ok(batches) => Ok(Some(batches)),
+        Err(error) if error.class() == ErrorClass::Corrupt => {
+            tracing::warn!(%error, "newest records are not readable in order, scanning");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Adds the second look at the same table: its segments are the same ones, so they count once.

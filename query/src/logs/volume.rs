@@ -9,8 +9,7 @@ const ERROR_SEVERITY: i32 = 17;
 const MAX_BARS: u64 = 60;
 
 /// Widths that read well on a time axis, seconds.
-const WIDTHS_S: [u64; 16] =
-    [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400];
+const WIDTHS_S: [u64; 16] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400];
 
 /// One bar.
 #[derive(Clone, Debug, PartialEq, Serialize)]

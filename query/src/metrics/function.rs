@@ -116,6 +116,11 @@ impl Function {
         }
     }
 
+    /// Whether it needs the distribution.
+    pub(crate) fn is_quantile(self) -> bool {
+        matches!(self, Function::Quantile(_))
+    }
+
     /// Whether "nothing happened" is 0 between two steps that have data.
     pub(crate) fn zero_when_absent(self) -> bool {
         matches!(self, Function::Count | Function::Rate | Function::Increase)

@@ -7,7 +7,8 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use daymark_model::{Receipt, TenantId};
-use daymark_store::{MatchOp, Matcher, Series, SeriesQuery, read_series};
+use daymark_store::series::{Histograms, read_series_with};
+use daymark_store::{MatchOp, Matcher, Series, SeriesQuery};
 use serde::Serialize;
 
 use super::function::{Function, Kind, Step};
@@ -82,7 +83,10 @@ pub(crate) async fn range(
         range: grid.range,
         resolution: grid.resolution(),
     };
-    let (series, mut receipt) = read_series(&app.reader, &tenant, &query).await?;
+    // Without a function named, the metric's kind decides, and it may ask for a quantile.
+    let needs_distributions = question.function.is_none_or(Function::is_quantile);
+    let histograms = if needs_distributions { Histograms::Read } else { Histograms::Skip };
+    let (series, mut receipt) = read_series_with(&app.reader, &tenant, &query, histograms).await?;
     let (answer, misses) = on_cpu(move || question.answer(&series)).await??;
     misses.into_iter().for_each(|why| Receipt::miss(&mut receipt, why));
     app.answer(started, receipt, answer).await
@@ -114,7 +118,7 @@ impl Question {
         let mut lines = Vec::new();
         for (values, group) in groups {
             let labels: BTreeMap<String, String> = self.group_by.iter().cloned().zip(values).collect();
-            if matches!(function, Function::Quantile(_)) && group.steps.iter().any(Step::is_mixed) {
+            if function.is_quantile() && group.steps.iter().any(Step::is_mixed) {
                 misses.push(format!(
                     "quantiles of {labels:?}: histograms with different buckets cannot be merged; group by more labels"
                 ));
@@ -188,12 +192,11 @@ impl Group {
         self.exemplars.sort_by(|a, b| b.value.total_cmp(&a.value));
         self.exemplars.truncate(MAX_EXEMPLARS);
         self.exemplars.sort_by_key(|example| example.time_ms);
-        let shows_quantile = matches!(function, Function::Quantile(_));
         Line {
             labels,
             points,
             err_bound: self.steps.iter().map(Step::err_bound).fold(0.0, f64::max),
-            bucket_bound: self.steps.iter().find_map(Step::bucket_bound).filter(|_| shows_quantile),
+            bucket_bound: self.steps.iter().find_map(Step::bucket_bound).filter(|_| function.is_quantile()),
             exemplars: self.exemplars,
         }
     }

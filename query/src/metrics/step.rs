@@ -25,7 +25,10 @@ impl Grid {
         let step_s = match step_s {
             Some(0) => return Err(QueryError::parameter("step", "step must be 10 seconds or more")),
             Some(step_s) if step_s % 10 != 0 => {
-                return Err(QueryError::parameter("step", format!("step must be a multiple of 10 seconds, got {step_s}")));
+                return Err(QueryError::parameter(
+                    "step",
+                    format!("step must be a multiple of 10 seconds, got {step_s}"),
+                ));
             }
             Some(step_s) if step_s > 366 * 86_400 => {
                 return Err(QueryError::parameter("step", "step must be at most a year"));

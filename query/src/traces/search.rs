@@ -63,8 +63,7 @@ pub(crate) async fn search(
 
 impl Search {
     fn parse(app: &App, params: &Params) -> Result<Search, QueryError> {
-        let single =
-            ["service", "operation", "min_duration_ms", "max_duration_ms", "errors", "start", "end", "limit"];
+        let single = ["service", "operation", "min_duration_ms", "max_duration_ms", "errors", "start", "end", "limit"];
         params.check(&single, &["attribute"])?;
         let duration_ns = |key| -> Result<Option<i64>, QueryError> {
             let Some(millis) = params.number::<f64>(key)? else { return Ok(None) };
