@@ -95,7 +95,8 @@ impl Dedup {
         window.forget(self.entries, at.minus(self.age_ns));
     }
 
-    /// The request was not appended, or it is not known whether it is durable: a repeat is taken as new.
+    /// The request was not appended, or it is not known whether it is durable: a repeat is taken as new. Keys that are
+    /// stored stay so.
     pub(crate) fn failed(&self, keys: &[Key]) {
         let mut window = self.lock();
         for key in keys {

@@ -22,7 +22,7 @@ use daymark_wire::{IngestAnswer, IngestRequest};
 use crate::admit::{self, Admitted};
 use crate::agents::Declared;
 use crate::core::{Seal, Shared};
-use crate::dedup::{self, Key, Seen};
+use crate::dedup::{self, Dedup, Key, Seen};
 use crate::error::CollectorError;
 use crate::tenant::Tenant;
 use crate::{decode, lookup};
@@ -56,10 +56,10 @@ pub(crate) async fn accept(shared: Arc<Shared>, request: IngestRequest) -> Resul
         received: shared.clock.now(),
         payload: request.payload.bytes().clone(),
     };
+    let claim = Claim { dedup: &shared.dedup, keys: &keys };
     let durable = match shared.log.append(frame).await {
         Ok(durable) => durable,
         Err(error) => {
-            shared.dedup.failed(&keys);
             let refusal = Refusal::from(error);
             counted.iter_mut().for_each(|items| turn_away(items, &refusal));
             return Err(refusal);
@@ -68,12 +68,12 @@ pub(crate) async fn accept(shared: Arc<Shared>, request: IngestRequest) -> Resul
     if durable.offset <= shared.consumed_at_start {
         // Replay and readers would take the frame for one that the tables hold.
         shared.fail(CollectorError::LogBehind { offset: durable.offset.0, consumed: shared.consumed_at_start.0 });
-        shared.dedup.failed(&keys);
         let refusal = Refusal::unavailable("failed", "the collector has failed", RETRY_AFTER_MS);
         counted.iter_mut().for_each(|items| turn_away(items, &refusal));
         return Err(refusal);
     }
     shared.dedup.stored(&keys, shared.clock.now());
+    drop(claim);
     counted.into_iter().for_each(InFlight::stored);
 
     if let Some(stamp) = request.stamp {
@@ -126,6 +126,18 @@ async fn first_seen(shared: &Shared, keys: &[Key]) -> Seen {
             Seen::UnderWay => tokio::time::sleep(REPEAT_POLL).await,
             seen => return seen,
         }
+    }
+}
+
+/// A request under way. However its task ends, repeats of it must not wait for an outcome that never comes.
+struct Claim<'a> {
+    dedup: &'a Dedup,
+    keys: &'a [Key],
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.dedup.failed(self.keys);
     }
 }
 
