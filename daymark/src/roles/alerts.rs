@@ -22,7 +22,5 @@ pub(crate) async fn run(args: AlertsArgs) -> anyhow::Result<()> {
     let router = alerts.router().merge(process::health(move || !ready.has_begun()));
     process::serve(http, router, &drain);
     tracing::info!(http = %args.http, "evaluator is ready");
-    let result = process::until_stopped(&drain, std::future::pending()).await;
-    telemetry.shutdown().await;
-    result
+    process::until_stopped(&drain, telemetry, std::future::pending()).await
 }

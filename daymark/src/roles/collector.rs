@@ -48,8 +48,7 @@ pub(crate) async fn run(args: CollectorArgs) -> anyhow::Result<()> {
     listening.spawn(serve_grpc(grpc, Arc::new(collector.clone()), receive, listening.clone()));
     tracing::info!(otlp_grpc = %args.otlp_grpc, otlp_http = %args.otlp_http, "collector is ready");
 
-    let result = process::until_stopped(&listening, failure(&collector)).await;
+    let result = process::until_stopped(&listening, telemetry, failure(&collector)).await;
     process::finish(&storing).await;
-    telemetry.shutdown().await;
     result
 }

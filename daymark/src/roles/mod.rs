@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod alerts;
 pub(crate) mod collector;
+pub(crate) mod guard;
 pub(crate) mod keys;
 pub(crate) mod process;
 pub(crate) mod proxy;

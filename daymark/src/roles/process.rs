@@ -11,6 +11,8 @@ use daymark_guard::Drain;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::telemetry::Telemetry;
+
 /// Longest wait for work in hand at the end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(20);
 
@@ -43,12 +45,13 @@ pub(crate) fn serve(listener: TcpListener, router: Router, drain: &Drain) {
     drain.spawn(daymark_wire::serve_http(listener, router, drain.clone()));
 }
 
-/// Waits for SIGTERM, Ctrl-C, the drain, or a failure; then drains.
+/// Waits for SIGTERM, Ctrl-C, the drain, or a failure; sends the last of our own telemetry; then drains.
 ///
 /// # Errors
 /// The failure, or work that did not end in time.
 pub(crate) async fn until_stopped(
     drain: &Drain,
+    telemetry: Telemetry,
     failed: impl Future<Output = anyhow::Error>,
 ) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -59,6 +62,7 @@ pub(crate) async fn until_stopped(
         () = drain.begun() => Ok(()),
         error = failed => Err(error),
     };
+    telemetry.shutdown().await;
     drain.begin();
     if !drain.finished(DRAIN_LIMIT).await {
         tracing::warn!("some work did not end within {} s; what was acknowledged is durable", DRAIN_LIMIT.as_secs());

@@ -13,7 +13,7 @@ use daymark_wire::TenantKeys;
 
 use crate::cli::QueryArgs;
 use crate::commands::check;
-use crate::roles::{keys, process, proxy};
+use crate::roles::{guard, keys, process, proxy};
 use crate::telemetry;
 
 /// How long a read of unpublished rows may take.
@@ -94,13 +94,12 @@ pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
     let definitions = definitions(args.definitions.as_deref())?;
     let drain = Drain::new();
     let ready = drain.clone();
-    let router = router(reader, hot, keys)
-        .merge(dashboards_router(args.definitions.as_deref(), &definitions)?)
-        .merge(proxy::router(&args.alerts, &ALERTS_PATHS)?)
+    let definitions_routes = dashboards_router(args.definitions.as_deref(), &definitions)?
+        .merge(proxy::router(&args.alerts, &ALERTS_PATHS)?);
+    let router = router(reader, hot, keys.clone())
+        .merge(guard::for_default_tenant(definitions_routes, keys))
         .merge(process::health(move || !ready.has_begun()));
     process::serve(http, router, &drain);
     tracing::info!(http = %args.http, "query service is ready");
-    let result = process::until_stopped(&drain, std::future::pending()).await;
-    telemetry.shutdown().await;
-    result
+    process::until_stopped(&drain, telemetry, std::future::pending()).await
 }

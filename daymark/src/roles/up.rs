@@ -9,7 +9,7 @@ use daymark_store::{HotSource, Reader};
 use daymark_wire::{Ingest, ReceiveOptions, http_router, serve_grpc};
 
 use crate::cli::UpArgs;
-use crate::roles::{collector, keys, process, query};
+use crate::roles::{collector, guard, keys, process, query};
 use crate::telemetry::{self, SelfExport};
 
 pub(crate) async fn run(args: UpArgs) -> anyhow::Result<()> {
@@ -54,12 +54,12 @@ pub(crate) async fn run_until(args: UpArgs, drain: Drain) -> anyhow::Result<()> 
     let intake = http_router(Arc::new(agent.clone()), receive.clone()).merge(health.clone());
     process::serve(otlp_http, intake, &drain);
     drain.spawn(serve_grpc(grpc, Arc::new(agent.clone()), receive, drain.clone()));
-    let service = query::router(reader, hot, taken).merge(dashboards).merge(alerts.router()).merge(health);
+    let definitions_routes = guard::for_default_tenant(dashboards.merge(alerts.router()), taken.clone());
+    let service = query::router(reader, hot, taken).merge(definitions_routes).merge(health);
     process::serve(http, service, &drain);
     tracing::info!("daymark is up: UI and API http://{}, OTLP gRPC {}, HTTP {}", args.http, args.otlp_grpc, args.otlp_http);
 
-    let result = process::until_stopped(&drain, collector::failure(&collector)).await;
-    telemetry.shutdown().await;
+    let result = process::until_stopped(&drain, telemetry, collector::failure(&collector)).await;
     process::finish(&storing).await;
     result
 }
