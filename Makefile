@@ -23,7 +23,7 @@ build: ui/dist/index.html ## make target/release/daymark and target/release/daym
 	cargo build --locked --release -p daymark -p daymark-agent
 
 bench: ui/dist/index.html ## print the figures of docs/performance.md
-	cargo build --locked --release -p daymark -p daymark-agent -p daymark-tests
+	cargo build --locked --release -p daymark -p daymark-agent -p daymark-tests --bins
 	tests/bench.sh
 
 lint: ## formatting, clippy, dependency policy
