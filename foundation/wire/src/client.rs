@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use daymark_model::{ErrorClass, Refusal, TenantId};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use reqwest::{RequestBuilder, Response};
 
 use crate::ingest::headers;
@@ -187,6 +187,6 @@ fn refusal(status: StatusCode, retry_after_ms: Option<u64>, body: &[u8]) -> Refu
 }
 
 fn retry_after_ms(response: &Response) -> Option<u64> {
-    let seconds: u64 = response.headers().get(HeaderName::from(RETRY_AFTER))?.to_str().ok()?.trim().parse().ok()?;
+    let seconds: u64 = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(seconds.saturating_mul(1_000))
 }

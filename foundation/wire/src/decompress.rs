@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn what_was_compressed_comes_back() {
         for size in [0, 1, STEP_BYTES, STEP_BYTES + 1, 1_000_000] {
-            let bytes: Vec<u8> = (0..size).map(|i| (i * i >> 7) as u8).collect();
+            let bytes: Vec<u8> = (0..size).map(|i| ((i * i) >> 7) as u8).collect();
             for (encoding, packed) in
                 [(Encoding::Gzip, gzip(&bytes)), (Encoding::Zstd, zstd(&bytes)), (Encoding::Identity, bytes.clone())]
             {

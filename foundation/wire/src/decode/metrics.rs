@@ -48,11 +48,10 @@ impl<'a, V: MetricVisitor> Items<'a> for MetricItems<'a, '_, V> {
                 1 => head.name = field.text("name")?,
                 2 => head.description = field.text("description")?,
                 3 => head.unit = field.text("unit")?,
-                5 | 7 | 9 | 10 | 11 => {
-                    if data.replace(field).is_some() {
-                        return Err(field.fault("data", Problem::Repeated));
-                    }
-                }
+                5 | 7 | 9 | 10 | 11 => match data {
+                    None => data = Some(field),
+                    Some(_) => return Err(field.fault("data", Problem::Repeated)),
+                },
                 12 => attributes::push(&mut self.metadata, 0, &field, "metadata", self.tally.limits.max_list)?,
                 _ => {}
             }

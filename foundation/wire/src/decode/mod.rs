@@ -26,10 +26,10 @@ mod wire;
 pub(crate) use answers::{partial_success, status_message};
 pub use attributes::{KeyValues, VALUE_DEPTH_MAX, Value};
 use daymark_model::Signal;
+pub use packed::{Doubles, Fixed64s, Varints};
 pub use view::{
-    Buckets, Doubles, EventView, Events, ExemplarView, Exemplars, ExponentialView, Fixed64s, HistogramView, LinkView,
-    Links, LogView, MetricKind, MetricView, Number, PointValue, PointView, ResourceView, ScopeView, SpanView,
-    SummaryView, Temporality, Varints,
+    Buckets, EventView, Events, ExemplarView, Exemplars, ExponentialView, HistogramView, LinkView, Links, LogView,
+    MetricKind, MetricView, Number, PointValue, PointView, ResourceView, ScopeView, SpanView, SummaryView, Temporality,
 };
 
 use crate::DecodeError;
@@ -189,3 +189,6 @@ pub(crate) fn messages<'a>(payload: &'a [u8], mut part: impl FnMut(u32, &'a [u8]
     };
     read().map_err(|fault: Box<wire::Fault>| fault.locate(payload))
 }
+
+#[cfg(test)]
+mod tests;

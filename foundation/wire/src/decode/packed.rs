@@ -4,13 +4,13 @@ use super::wire::{Field, Parse, varint};
 use crate::Problem;
 
 /// The numbers of a packed fixed64 or double list.
-pub(super) fn fixed64s(bytes: &[u8]) -> impl ExactSizeIterator<Item = u64> + use<'_> {
+fn fixed64s(bytes: &[u8]) -> impl ExactSizeIterator<Item = u64> + use<'_> {
     let (numbers, _) = bytes.as_chunks::<8>();
     numbers.iter().map(|number| u64::from_le_bytes(*number))
 }
 
 /// The numbers of a packed varint list; ends at the first byte that is not one.
-pub(super) fn varints(bytes: &[u8]) -> impl Iterator<Item = u64> + use<'_> {
+fn varints(bytes: &[u8]) -> impl Iterator<Item = u64> + use<'_> {
     let mut rest = bytes;
     std::iter::from_fn(move || varint(&mut rest).ok())
 }
@@ -80,5 +80,61 @@ impl<'a> Packed<'a> {
             self.spilled = true;
         }
         &mut self.spill
+    }
+}
+
+/// A packed list of doubles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Doubles<'s>(pub(super) &'s [u8]);
+
+impl<'s> Doubles<'s> {
+    /// The numbers.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = f64> + use<'s> {
+        fixed64s(self.0).map(f64::from_bits)
+    }
+
+    /// The packed bytes, 8 a number, little-endian: equal bytes are equal lists.
+    pub fn raw(&self) -> &'s [u8] {
+        self.0
+    }
+}
+
+/// A packed list of unsigned 64-bit integers of fixed width.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fixed64s<'s>(pub(super) &'s [u8]);
+
+impl<'s> Fixed64s<'s> {
+    /// The numbers.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = u64> + use<'s> {
+        fixed64s(self.0)
+    }
+}
+
+/// A packed list of unsigned 64-bit integers of variable width.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Varints<'s> {
+    bytes: &'s [u8],
+    len: usize,
+}
+
+impl<'s> Varints<'s> {
+    /// The numbers packed in `bytes`.
+    pub(super) fn of(bytes: &'s [u8]) -> Varints<'s> {
+        Varints { bytes, len: varints(bytes).count() }
+    }
+
+    /// The numbers.
+    pub fn iter(&self) -> impl Iterator<Item = u64> + use<'s> {
+        varints(self.bytes)
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 }

@@ -3,11 +3,10 @@
 use daymark_model::UnixNanos;
 
 use super::attributes::{self, Attribute, KeyValues};
-use super::packed::{self, Packed};
+use super::packed::{Doubles, Fixed64s, Packed, Varints};
 use super::tally;
 use super::view::{
-    Buckets, Doubles, Entry, ExemplarView, Exemplars, ExponentialView, Fixed64s, HistogramView, Number, PointValue,
-    PointView, SummaryView, Varints,
+    Buckets, Entry, ExemplarView, Exemplars, ExponentialView, HistogramView, Number, PointValue, PointView, SummaryView,
 };
 use super::wire::{Field, Fields, Parse};
 use crate::Problem;
@@ -238,10 +237,9 @@ impl<'a> PointScratch<'a> {
 
 /// The buckets and the sum of their counts, none when it overflows.
 fn buckets<'s>(offset: Option<i32>, counts: &'s Packed<'_>) -> (Buckets<'s>, Option<u64>) {
-    let bytes = counts.bytes();
-    let (len, sum) = packed::varints(bytes)
-        .fold((0, Some(0_u64)), |(len, sum), count| (len + 1, sum.and_then(|sum| sum.checked_add(count))));
-    (Buckets { offset: offset.unwrap_or_default(), counts: Varints { bytes, len } }, sum)
+    let counts = Varints::of(counts.bytes());
+    let sum = counts.iter().try_fold(0_u64, u64::checked_add);
+    (Buckets { offset: offset.unwrap_or_default(), counts }, sum)
 }
 
 fn push_buckets<'a>(offset: &mut Option<i32>, counts: &mut Packed<'a>, field: &Field<'a>, name: &str) -> Parse<()> {

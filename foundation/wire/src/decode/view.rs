@@ -5,7 +5,7 @@ use std::ops::Range;
 use daymark_model::{SpanId, TraceId, UnixNanos};
 
 use super::attributes::{KeyValues, Value};
-use super::packed;
+use super::packed::{Doubles, Fixed64s, Varints};
 
 /// What produced the items.
 #[derive(Clone, Copy, Debug)]
@@ -365,54 +365,3 @@ entries!(
     /// Exemplars of a data point.
     Exemplars, ExemplarView, filtered_attributes
 );
-
-/// A packed list of doubles.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Doubles<'s>(pub(super) &'s [u8]);
-
-impl<'s> Doubles<'s> {
-    /// The numbers.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = f64> + use<'s> {
-        packed::fixed64s(self.0).map(f64::from_bits)
-    }
-
-    /// The packed bytes, 8 a number, little-endian: equal bytes are equal lists.
-    pub fn raw(&self) -> &'s [u8] {
-        self.0
-    }
-}
-
-/// A packed list of unsigned 64-bit integers of fixed width.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fixed64s<'s>(pub(super) &'s [u8]);
-
-impl<'s> Fixed64s<'s> {
-    /// The numbers.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = u64> + use<'s> {
-        packed::fixed64s(self.0)
-    }
-}
-
-/// A packed list of unsigned 64-bit integers of variable width.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Varints<'s> {
-    pub(super) bytes: &'s [u8],
-    pub(super) len: usize,
-}
-
-impl<'s> Varints<'s> {
-    /// The numbers.
-    pub fn iter(&self) -> impl Iterator<Item = u64> + use<'s> {
-        packed::varints(self.bytes)
-    }
-
-    /// How many.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-}

@@ -35,8 +35,9 @@ impl Fault {
         self
     }
 
+    /// The error it is to whoever has the whole payload.
     #[cold]
-    pub(super) fn locate(self: Box<Fault>, payload: &[u8]) -> DecodeError {
+    pub(super) fn locate(self, payload: &[u8]) -> DecodeError {
         let position = self.address.saturating_sub(payload.as_ptr() as usize).min(payload.len());
         DecodeError { path: self.path, position, problem: self.problem }
     }

@@ -219,7 +219,8 @@ fn time(value: &Scalar) -> Option<UnixNanos> {
         Scalar::Text(text) => DateTime::parse_from_rfc3339(text).ok()?.timestamp_nanos_opt()?,
         Scalar::Int(number @ 100_000_000_000..100_000_000_000_000) => i64::try_from(number * 1_000_000).ok()?,
         Scalar::Int(number) if *number >= 100_000_000_000_000_000 => i64::try_from(*number).ok()?,
-        Scalar::Float(millis) if (1e11..1e14).contains(millis) => (millis * 1e6) as i64,
+        // A double has room for microseconds here, not for more.
+        Scalar::Float(millis) if (1e11..1e14).contains(millis) => (millis * 1e3).round() as i64 * 1_000,
         _ => return None,
     };
     u64::try_from(nanos).ok().filter(|nanos| *nanos > 0).map(UnixNanos)

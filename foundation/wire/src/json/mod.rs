@@ -114,10 +114,11 @@ impl<'de> Visitor<'de> for MessageSeed<'_> {
             if given && seen & (1 << index) != 0 {
                 return Err(writer.fail("the key occurs twice"));
             }
-            if given && field.one_of {
-                if let Some(other) = chosen.replace(field.name) {
-                    return Err(writer.fail(format_args!("{other:?} is set as well, but only one of them can be")));
-                }
+            if given
+                && field.one_of
+                && let Some(other) = chosen.replace(field.name)
+            {
+                return Err(writer.fail(format_args!("{other:?} is set as well, but only one of them can be")));
             }
             seen |= u32::from(given) << index;
             writer.path.pop();

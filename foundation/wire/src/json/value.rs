@@ -177,9 +177,10 @@ impl<'de> Visitor<'de> for ValueVisitor<'_> {
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
         match self.field.kind {
-            Kind::Bool => Ok(self.varint(u64::from(value))),
-            _ => Err(self.mismatch(value)),
+            Kind::Bool => self.varint(u64::from(value)),
+            _ => return Err(self.mismatch(value)),
         }
+        Ok(())
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
@@ -194,10 +195,11 @@ impl<'de> Visitor<'de> for ValueVisitor<'_> {
         // Doubles hold integers exactly up to 2^53.
         let whole = value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0;
         match self.field.kind {
-            Kind::Double => Ok(self.fixed64(value.to_bits())),
-            _ if whole => self.integer(value as i128),
-            _ => Err(self.mismatch(value)),
+            Kind::Double => self.fixed64(value.to_bits()),
+            _ if whole => return self.integer(value as i128),
+            _ => return Err(self.mismatch(value)),
         }
+        Ok(())
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {

@@ -10,14 +10,14 @@ use http_body_util::BodyExt;
 
 use super::memory::Room;
 
-/// Reads at most `max_bytes`, reserving room before it takes memory.
-pub(super) async fn read<B>(body: B, max_bytes: usize, room: &mut Room) -> Result<Bytes, Refusal>
+/// Reads at most `max_bytes` and `frame_bytes` around them, reserving room before it takes memory.
+pub(super) async fn read<B>(body: B, max_bytes: usize, frame_bytes: usize, room: &mut Room) -> Result<Bytes, Refusal>
 where
     B: Body<Data = Bytes>,
     B::Error: Display,
 {
     let announced = usize::try_from(body.size_hint().exact().unwrap_or(0)).unwrap_or(usize::MAX);
-    if announced > max_bytes {
+    if announced > max_bytes + frame_bytes {
         return Err(too_large(max_bytes));
     }
     room.grow(announced)?;
@@ -29,7 +29,7 @@ where
         let frame = frame.map_err(|error| Refusal::reject("malformed", format!("the body is broken: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
-        if length > max_bytes {
+        if length > max_bytes + frame_bytes {
             return Err(too_large(max_bytes));
         }
         if length > reserved {

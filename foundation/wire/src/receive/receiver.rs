@@ -129,11 +129,11 @@ impl Receiver {
             return Err(Refusal::unavailable("concurrency", message, self.options.retry_after_ms));
         };
         let mut room = self.memory.room();
+        let max_bytes = self.options.max_request_bytes;
         let (body, encoding) = match call.framing {
-            Framing::Http(encoding) => (body::read(body, self.options.max_request_bytes, &mut room).await?, encoding),
+            Framing::Http(encoding) => (body::read(body, max_bytes, 0, &mut room).await?, encoding),
             Framing::Grpc(encoding) => {
-                let max_bytes = self.options.max_request_bytes + GRPC_PREFIX_BYTES;
-                unframe(body::read(body, max_bytes, &mut room).await?, encoding)?
+                unframe(body::read(body, max_bytes, GRPC_PREFIX_BYTES, &mut room).await?, encoding)?
             }
         };
         let (content, _room) = self.unpack(call, encoding, body, room).await?;

@@ -1,4 +1,4 @@
-use http::uri::PathAndQuery;
+use ::http::uri::PathAndQuery;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use tonic::client::Grpc;
 use tonic::codec::CompressionEncoding;
@@ -106,7 +106,7 @@ async fn bad_calls_get_a_clear_error_each() {
 }
 
 /// Scenario: 50 small calls one after the other on one connection. Guarantees: none waits for a delayed ACK (40 ms),
-/// as answers without TCP_NODELAY do.
+/// as answers in several pieces without TCP_NODELAY can.
 #[tokio::test]
 async fn small_calls_on_one_connection_are_fast() {
     let listening = Listening::start(Arc::new(Recorder::default()), |_| {}).await;

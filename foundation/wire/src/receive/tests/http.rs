@@ -62,7 +62,8 @@ async fn bad_requests_get_a_clear_error_each() {
     });
     let listening = listening.await;
     let bomb = gzip(&vec![0; 10_000_000]);
-    let cases: &[(&str, &[(&str, &str)], Vec<u8>, u16, &str)] = &[
+    type Case = (&'static str, &'static [(&'static str, &'static str)], Vec<u8>, u16, &'static str);
+    let cases: &[Case] = &[
         (
             "/v1/traces",
             &[("content-type", "text/plain")],
@@ -293,7 +294,7 @@ async fn half_a_stamp_is_refused() {
 }
 
 /// Scenario: 50 small requests one after the other on one connection. Guarantees: none waits for a delayed ACK
-/// (40 ms), as answers without TCP_NODELAY do.
+/// (40 ms), as answers in several pieces without TCP_NODELAY can.
 #[tokio::test]
 async fn small_requests_on_one_connection_are_fast() {
     let listening = Listening::start(Arc::new(Recorder::default()), |_| {}).await;

@@ -1,0 +1,186 @@
+//! Rules that random requests do not meet: caps, positions of faults, the order of calls.
+
+use daymark_model::Signal;
+
+use super::*;
+use crate::proto::{close, open, put_bytes, put_fixed64, put_number};
+use crate::{Problem, check};
+
+/// A request with one span that has valid ids and times and the fields that `more` writes.
+fn span_with(more: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::new();
+    let groups = [open(&mut out, 1), open(&mut out, 2), open(&mut out, 2)];
+    put_bytes(&mut out, 1, &[1; 16]);
+    put_bytes(&mut out, 2, &[2; 8]);
+    put_fixed64(&mut out, 7, 1);
+    put_fixed64(&mut out, 8, 2);
+    more(&mut out);
+    groups.into_iter().rev().for_each(|start| close(&mut out, start));
+    out
+}
+
+/// Content of an `AnyValue` with `levels` arrays inside each other.
+fn nested_array(levels: u32) -> Vec<u8> {
+    let mut value = Vec::new();
+    for _ in 0..levels {
+        let mut outer = Vec::new();
+        let array = open(&mut outer, 5);
+        put_bytes(&mut outer, 1, &value);
+        close(&mut outer, array);
+        value = outer;
+    }
+    value
+}
+
+#[test]
+fn faults_name_their_path_and_position() {
+    for (request, path, position, problem) in [
+        (
+            span_with(|out| put_bytes(out, 5, &[0xff])),
+            "resource_spans[0].scope_spans[0].spans[0].name",
+            52,
+            Problem::Utf8,
+        ),
+        (
+            span_with(|out| put_number(out, 5, 1)),
+            "resource_spans[0].scope_spans[0].spans[0].name",
+            52,
+            Problem::WireType { expected: "a length-delimited field", got: 0 },
+        ),
+        (
+            span_with(|out| {
+                put_bytes(out, 9, b"\x0a\x01k");
+                put_bytes(out, 9, b"\x0a\x01k\x12\x03\x0a\x01\xff");
+            }),
+            "resource_spans[0].scope_spans[0].spans[0].attributes[1].value.string_value",
+            64,
+            Problem::Utf8,
+        ),
+        (vec![0x0a, 5, 0x12], "field", 0, Problem::Truncated),
+        (vec![0x0b], "field", 0, Problem::Group),
+        (vec![0x00], "field", 0, Problem::Key),
+        (vec![0xff; 11], "field", 0, Problem::Varint),
+    ] {
+        let error = check(Signal::Traces, &request, &DecodeLimits::default()).unwrap_err();
+        assert_eq!((error.path.as_str(), error.problem), (path, problem), "{error}");
+        assert_eq!(error.position, position, "{error}");
+    }
+}
+
+/// Scenario: requests that are within what protobuf allows but beyond our caps. Guarantees: refused, saying which cap.
+#[test]
+fn caps_hold() {
+    let problem = |request: &[u8], limits| check(Signal::Traces, request, &limits).map_err(|error| error.problem);
+    let limits = DecodeLimits { max_items: 2, max_list: 3 };
+    let three = span_with(|_| ()).repeat(3);
+    assert_eq!(problem(&three, limits), Err(Problem::TooManyItems { limit: 2 }));
+    for list in [9, 11, 13] {
+        let long = span_with(|out| (0..4).for_each(|_| put_bytes(out, list, b"")));
+        assert_eq!(problem(&long, limits), Err(Problem::ListTooLong { limit: 3 }));
+        let endless = span_with(|out| (0..70_000).for_each(|_| put_bytes(out, list, b"")));
+        let unlimited = DecodeLimits { max_items: u64::MAX, max_list: usize::MAX };
+        assert_eq!(problem(&endless, unlimited), Err(Problem::ListTooLong { limit: 65_536 }));
+    }
+    let event = b"\x1a\x00".repeat(40_000);
+    let many_nested = span_with(|out| (0..2).for_each(|_| put_bytes(out, 11, &event)));
+    assert!(matches!(problem(&many_nested, DecodeLimits::CEILING), Err(Problem::ListTooLong { .. })));
+}
+
+#[test]
+fn nesting_is_capped_and_json_text_follows_it_down() {
+    let attribute = |levels| {
+        span_with(|out| {
+            let key_value = open(out, 9);
+            put_bytes(out, 2, &nested_array(levels));
+            close(out, key_value);
+        })
+    };
+    struct Text(String);
+    impl TraceVisitor for Text {
+        fn span(&mut self, span: &SpanView<'_, '_>) {
+            span.attributes.iter().for_each(|(_, value)| value.write_json(&mut self.0));
+        }
+    }
+    let mut text = Text(String::new());
+    walk_traces(&attribute(VALUE_DEPTH_MAX), &mut text).unwrap();
+    assert_eq!(text.0, "[".repeat(30) + "null" + &"]".repeat(30));
+    for levels in [VALUE_DEPTH_MAX + 1, 1_000] {
+        let error = walk_traces(&attribute(levels), &mut text).unwrap_err();
+        assert_eq!(error.problem, Problem::Depth { limit: 30 });
+    }
+}
+
+#[test]
+fn repeated_singular_messages_are_refused() {
+    let twice =
+        |request: &[u8], signal| check(signal, request, &DecodeLimits::default()).map_err(|error| error.problem);
+    let group = |content: &[u8]| {
+        let mut out = Vec::new();
+        put_bytes(&mut out, 1, content);
+        out
+    };
+    let two_resources = group(b"\x0a\x00\x0a\x00");
+    let two_scopes = group(b"\x12\x04\x0a\x00\x0a\x00");
+    let two_kinds = group(b"\x12\x06\x12\x04\x2a\x00\x3a\x00");
+    let two_bodies = group(b"\x12\x06\x12\x04\x2a\x00\x2a\x00");
+    assert_eq!(twice(&two_resources, Signal::Logs), Err(Problem::Repeated));
+    assert_eq!(twice(&two_scopes, Signal::Logs), Err(Problem::Repeated));
+    assert_eq!(twice(&two_kinds, Signal::Metrics), Err(Problem::Repeated));
+    assert_eq!(twice(&two_bodies, Signal::Logs), Err(Problem::Repeated));
+}
+
+/// Scenario: resource and scope stand behind their items on the wire. Guarantees: the visitor sees them first.
+#[test]
+fn resource_and_scope_come_first_whatever_the_order() {
+    #[derive(Default)]
+    struct Order(Vec<String>);
+    impl LogVisitor for Order {
+        fn resource(&mut self, resource: &ResourceView<'_, '_>) {
+            self.0.push(format!("resource {}", resource.service_name));
+        }
+        fn scope(&mut self, scope: &ScopeView<'_, '_>) {
+            self.0.push(format!("scope {}", scope.name));
+        }
+        fn log(&mut self, log: &LogView<'_, '_>) {
+            self.0.push(format!("log {}", log.event_name));
+        }
+    }
+    let mut out = Vec::new();
+    let group = open(&mut out, 1);
+    let scope_group = open(&mut out, 2);
+    put_bytes(&mut out, 2, b"\x62\x01a");
+    put_bytes(&mut out, 1, b"\x0a\x03lib");
+    put_bytes(&mut out, 2, b"\x62\x01b");
+    close(&mut out, scope_group);
+    put_bytes(&mut out, 1, b"\x0a\x16\x0a\x0cservice.name\x12\x06\x0a\x04shop");
+    close(&mut out, group);
+    let mut order = Order::default();
+    walk_logs(&out, &mut order).unwrap();
+    assert_eq!(order.0, ["resource shop", "scope lib", "log a", "log b"]);
+}
+
+#[test]
+fn values_have_a_text_a_type_and_a_json_form() {
+    for (value, char, text, json) in [
+        (Value::Str("a\"\n\u{1}ü"), 's', "a\"\n\u{1}ü", r#""a\"\n\u0001ü""#),
+        (Value::Int(-7), 'i', "-7", "-7"),
+        (Value::Double(1.0), 'd', "1.0", "1.0"),
+        (Value::Double(f64::NAN), 'd', "\"NaN\"", "\"NaN\""),
+        (Value::Double(1e300), 'd', "1e300", "1e300"),
+        (Value::Bool(true), 'b', "true", "true"),
+        (Value::Bytes(&[0xff, 0xef]), 'y', "/+8=", r#""/+8=""#),
+        (Value::Empty, 'j', "null", "null"),
+        (
+            Value::KvList(b"\x0a\x08\x0a\x01k\x12\x03\x0a\x01v\x0a\x00"),
+            'j',
+            r#"{"k":"v","":null}"#,
+            r#"{"k":"v","":null}"#,
+        ),
+    ] {
+        let (mut as_text, mut as_json) = (String::new(), String::new());
+        value.write_text(&mut as_text);
+        value.write_json(&mut as_json);
+        assert_eq!((value.type_char(), as_text.as_str(), as_json.as_str()), (char, text, json));
+        assert!(serde_json::from_str::<serde_json::Value>(&as_json).is_ok());
+    }
+}
