@@ -1,6 +1,6 @@
 //! What the collector's threads share: the tenants behind one lock, the seals under way, and how it failed if it did.
 //!
-//! Lock order: `Core` alone; nothing is awaited and no IO is done while it is held.
+//! Lock order: `Core`, then the agents; nothing is awaited and no IO is done while one is held.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};

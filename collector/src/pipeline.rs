@@ -223,16 +223,15 @@ impl Applier {
                 .tenants
                 .get_mut(&frame.tenant)
                 .map_or(Ok(decode::Applied::default()), |t| decode::apply(t, frame, &options.correlation_keys, now_ms));
+            if let (Some(stamp), Ok(applied)) = (frame.stamp, &outcome) {
+                self.shared.agents.carries(stamp.agent, &applied.services);
+            }
             core.applied = frame.offset;
             core.applied_received = frame.received;
             outcome
         };
         match applied {
-            Ok(applied) => {
-                if let Some(stamp) = frame.stamp {
-                    self.shared.agents.carries(stamp.agent, &applied.services);
-                }
-            }
+            Ok(_) => {}
             Err(error @ CollectorError::Frame { .. }) => tracing::error!(%error, "a stored frame was left out"),
             Err(error) => return Err(error),
         }
