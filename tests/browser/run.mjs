@@ -1,0 +1,249 @@
+// Walks through the web app of a running Daymark as the person on call would, and keeps a screenshot of every page.
+//
+// In: DAYMARK_URL, SCREENSHOTS (folder), SLOW_TRACE, SLOW_TRACE_LOGS, SLO, INCIDENT: what is known to be there.
+// Fails on anything that is not as promised, and on any error the browser reports: scripts, requests, content policy.
+import assert from 'node:assert/strict';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+
+const env = (name) => {
+  const value = process.env[name];
+  assert.ok(value, `${name} is not set`);
+  return value;
+};
+const base = env('DAYMARK_URL');
+const shots = env('SCREENSHOTS');
+const slowTrace = env('SLOW_TRACE');
+const slowTraceLogs = Number(env('SLOW_TRACE_LOGS'));
+const slo = env('SLO');
+const incident = env('INCIDENT');
+// A machine that is busy with other tests is slow.
+const PATIENCE_MS = 30_000;
+const WINDOW = { width: 1440, height: 900 };
+const TALLEST_PX = 2_400;
+
+rmSync(shots, { recursive: true, force: true });
+mkdirSync(shots, { recursive: true });
+
+const browser = await chromium.launch({
+  executablePath: '/usr/bin/chromium',
+  args: [
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ],
+});
+const context = await browser.newContext({
+  viewport: WINDOW,
+  colorScheme: 'light',
+  reducedMotion: 'reduce',
+  timezoneId: 'America/Los_Angeles',
+});
+context.setDefaultTimeout(PATIENCE_MS);
+const page = await context.newPage();
+
+const complaints = [];
+page.on('console', (message) => {
+  if (message.type() === 'error' || message.type() === 'warning') complaints.push(`console: ${message.text()}`);
+});
+page.on('pageerror', (error) => complaints.push(`script: ${error.stack ?? error}`));
+page.on('response', (response) => {
+  if (response.status() >= 400) complaints.push(`${response.status()} ${response.url()}`);
+});
+page.on('requestfailed', (request) => {
+  // Leaving a page ends what it still asked for.
+  const why = request.failure()?.errorText;
+  if (why !== 'net::ERR_ABORTED') complaints.push(`${why} ${request.url()}`);
+});
+page.on('request', (request) => {
+  if (!request.url().startsWith(base) && !request.url().startsWith('data:')) complaints.push(`outside: ${request.url()}`);
+});
+
+const id = (name) => page.getByTestId(name);
+let step = 'start';
+function say(text) {
+  step = text;
+  console.log(`browser: ${text}`);
+}
+
+/** Waits until the page has settled, and keeps what it looks like. */
+async function shot(name) {
+  await page.locator('.progress[data-active="false"]').waitFor({ state: 'attached' });
+  await page.waitForTimeout(250);
+  assert.equal(await id('failed').count(), 0, `${name}: a part of the page failed to load`);
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(overflow <= 0, `${name}: the page is ${overflow} px too wide`);
+  // As tall as the page, so that what sticks to the window reaches its end.
+  const height = await page.evaluate(() => document.documentElement.scrollHeight);
+  await page.setViewportSize({ ...WINDOW, height: Math.min(Math.max(WINDOW.height, height), TALLEST_PX) });
+  await page.waitForTimeout(250);
+  await page.screenshot({ path: join(shots, `${name}.png`) });
+  await page.setViewportSize(WINDOW);
+}
+
+async function see(locator, what) {
+  await locator.first().waitFor({ state: 'visible' }).catch(() => assert.fail(`not to be seen: ${what}`));
+}
+
+async function slowTraceToItsLogs() {
+  say('find the slow trace by its minimum duration');
+  await page.goto(base);
+  await id('nav-traces').click();
+  await see(id('trace-row'), 'traces of the last hour');
+  await shot('traces');
+  await id('field-service').selectOption('frontend');
+  await id('field-min-duration').fill('2s');
+  await id('search-submit').click();
+  await page.waitForFunction(() => document.querySelectorAll('[data-testid="trace-row"]').length === 1);
+  assert.match(page.url(), /min/, 'the search is in the address');
+  assert.equal(await id('trace-row').getAttribute('data-trace-id'), slowTrace);
+  await see(id('receipt'), 'the receipt of the search');
+  await shot('traces-slow');
+
+  say('open it');
+  await id('trace-row').click();
+  await page.waitForURL(`**/traces/${slowTrace}**`);
+  await see(id('span-row'), 'the waterfall');
+  assert.equal(await id('span-row').count(), 3, 'frontend, checkout, payment');
+  await shot('trace');
+  await id('span-row').filter({ hasText: 'payment' }).first().click();
+  await see(id('span-panel'), 'the details of a span');
+  assert.match(await id('span-panel').innerText(), /http\.route[\s\S]*\/charge/, 'attributes of the span');
+  await shot('trace-span');
+  await id('trace-logs-tab').click();
+  await see(id('log-row'), 'logs within the trace');
+  await shot('trace-logs');
+
+  say('go to its logs');
+  await id('trace-logs-link').click();
+  await page.waitForURL('**/logs?**');
+  await see(id('log-row'), 'log lines of the trace');
+  assert.equal(await id('log-row').count(), slowTraceLogs, 'all log lines of the trace, and no others');
+  await see(page.getByText('the card network took 2600 ms'), 'the line that explains the wait');
+  await shot('logs-of-trace');
+  await id('log-trace-link').first().click();
+  await page.waitForURL(`**/traces/${slowTrace}**`);
+  await see(id('span-row'), 'the same trace, from its log line');
+}
+
+async function logSearch() {
+  say('search the logs');
+  await page.goto(`${base}/logs`);
+  await see(id('log-row'), 'logs of the last hour');
+  await shot('logs');
+  await id('log-query').fill('"card network" severity:error');
+  await id('search-submit').click();
+  await page.waitForFunction(() => {
+    const rows = [...document.querySelectorAll('[data-testid="log-row"]')];
+    return rows.length > 0 && rows.every((row) => row.textContent.includes('payment failed'));
+  });
+  await id('log-row').first().click();
+  await see(page.locator('.log-detail'), 'the details of a line');
+  await shot('logs-errors');
+}
+
+async function burningSloToItsPage() {
+  say('see the burning SLO');
+  await id('nav-slos').click();
+  const row = page.locator(`[data-testid="slo-row"][data-slo="${slo}"]`);
+  await see(row, `SLO ${slo}`);
+  assert.equal(await id('slo-row').first().getAttribute('data-slo'), slo, 'the worst SLO comes first');
+  await shot('slos');
+  await row.click();
+  await page.waitForURL(`**/slos/${slo}**`);
+  await see(id('slo-verdict'), 'the verdict');
+  assert.match(await id('slo-verdict').innerText(), /page-fast is firing/);
+  assert.equal(await id('tier').count(), 4, 'the four default tiers');
+  await see(page.locator('.uplot'), 'charts of budget and burn');
+  await shot('slo');
+
+  say('go to its page');
+  await id('incident-row').first().click();
+  await page.waitForURL(`**/incidents/${encodeURIComponent(incident)}**`);
+  await see(id('timeline-step'), 'what happened');
+  await see(id('notification-row'), 'who was told');
+  assert.match(await id('notification-row').first().innerText(), /pager/);
+  await shot('incident');
+  await id('example-trace').first().click();
+  await page.waitForURL('**/traces/**');
+  await see(id('span-row'), 'an example trace of the incident');
+  await see(page.getByText(/error/i), 'its error');
+  await shot('incident-example-trace');
+  await id('nav-incidents').click();
+  await see(id('incident-row'), 'the list of incidents');
+  assert.equal(await id('incident-row').first().getAttribute('data-state'), 'open');
+  await shot('incidents');
+}
+
+async function metricsAndDashboards() {
+  say('metrics, and from a point to its trace');
+  await page.goto(`${base}/metrics`);
+  await see(id('field-metric'), 'the metric picker');
+  await id('field-metric').selectOption('traces.span.metrics.duration');
+  await id('field-fn').selectOption('p99');
+  await see(page.locator('.uplot'), 'a chart');
+  await see(id('exemplar'), 'an exemplar');
+  await shot('metrics');
+  // Neighbours overlap; the last one is on top.
+  await id('exemplar').last().click();
+  await page.waitForURL('**/traces/**');
+  await see(id('span-row'), 'the exemplar’s trace');
+
+  say('dashboards');
+  await id('nav-dashboards').click();
+  await see(id('dashboard-link'), 'the list of dashboards');
+  await shot('dashboards');
+  await id('dashboard-link').first().click();
+  await see(page.locator('[data-testid="panel"] .uplot'), 'drawn panels');
+  await page.waitForFunction(() => {
+    const panels = document.querySelectorAll('[data-testid="panel"]');
+    return panels.length >= 6;
+  });
+  await shot('dashboard');
+}
+
+async function ledger() {
+  say('the ledger balances');
+  await id('nav-ledger').click();
+  await see(id('ledger-row'), 'agent and collector by signal');
+  await see(id('agent-row'), 'the agents');
+  for (const row of await id('ledger-row').all()) {
+    assert.equal(await row.getAttribute('data-unexplained'), '0', await row.innerText());
+  }
+  await shot('ledger');
+}
+
+async function inTheDark() {
+  say('the same in the dark');
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await page.goto(`${base}/slos/${slo}`);
+  await see(page.locator('.uplot'), 'charts of budget and burn');
+  await shot('slo-dark');
+  await page.goto(`${base}/traces/${slowTrace}`);
+  await see(id('span-row'), 'the waterfall');
+  await shot('trace-dark');
+}
+
+try {
+  await slowTraceToItsLogs();
+  await logSearch();
+  await burningSloToItsPage();
+  await metricsAndDashboards();
+  await ledger();
+  await inTheDark();
+  assert.deepEqual(complaints, [], 'the browser complained');
+  say('all seen');
+} catch (error) {
+  await page.screenshot({ path: join(shots, 'failed.png'), fullPage: true }).catch(() => {});
+  console.error(`while: ${step}\nat: ${page.url()}\ncomplaints: ${complaints.join('\n  ')}`);
+  console.error(error);
+  process.exitCode = 1;
+} finally {
+  await browser.close();
+}

@@ -1,0 +1,6 @@
+//! Hostile and broken input: a clear error each, nothing lost, the process alive, memory bounded.
+
+mod bombs;
+mod definitions;
+mod requests;
+mod tenants;
