@@ -101,8 +101,8 @@ impl Ask {
                 .iter()
                 .flat_map(|component| component["rows"].as_array().unwrap())
                 .collect();
-            assert!(rows.len() >= 6, "agent and collector, three signals each: {ledger}");
-            let quiet = rows.iter().all(|row| row["in_flight"] == 0 && row["unexplained"] == 0);
+            // Agent and collector, three signals each; an agent reports with its next heartbeat.
+            let quiet = rows.len() >= 6 && rows.iter().all(|row| row["in_flight"] == 0 && row["unexplained"] == 0);
             if quiet {
                 return ledger;
             }

@@ -40,6 +40,8 @@ pub struct SystemOptions {
     pub data_dir: Option<PathBuf>,
     /// `--key-file`.
     pub key_file: Option<PathBuf>,
+    /// Further arguments of the process that stores: `up`, or the collector.
+    pub arguments: Vec<String>,
 }
 
 /// The running processes and their addresses, which stay the same over restarts.
@@ -144,6 +146,9 @@ impl System {
         }
         if let (Some(ms), Role::Up | Role::Collector) = (self.options.seal_interval_ms, role) {
             add("seal-interval-ms", ms.to_string());
+        }
+        if matches!(role, Role::Up | Role::Collector) {
+            arguments.extend(self.options.arguments.iter().cloned());
         }
         command.args(subcommand).args(arguments);
         command

@@ -37,11 +37,14 @@ pub(crate) fn remote_reader(data_dir: &Path, collector: &str) -> anyhow::Result<
 }
 
 /// Routes of the query service.
-pub(crate) fn router(reader: Arc<Reader>, hot: Arc<dyn HotSource>, keys: TenantKeys) -> Router {
+///
+/// # Errors
+/// When the SQL engine cannot be set up.
+pub(crate) fn router(reader: Arc<Reader>, hot: Arc<dyn HotSource>, keys: TenantKeys) -> anyhow::Result<Router> {
     let tenant_of: TenantOf = Arc::new(move |headers| keys.tenant(headers));
-    let sql = sql_engine(Arc::clone(&reader));
+    let sql = sql_engine(Arc::clone(&reader))?;
     let parts = QueryParts { reader, hot: Some(hot), sql, tenant_of, clock: Arc::new(SystemClock) };
-    daymark_query::router(QueryOptions::default(), parts)
+    Ok(daymark_query::router(QueryOptions::default(), parts))
 }
 
 /// Routes of the dashboards in `definitions`; threshold lines come from its SLOs.
@@ -77,13 +80,14 @@ fn all_of(what: &str, errors: &[impl std::fmt::Display]) -> anyhow::Error {
 }
 
 #[cfg(feature = "sql")]
-fn sql_engine(reader: Arc<Reader>) -> Option<Arc<dyn SqlEngine>> {
-    Some(Arc::new(crate::roles::sql::Engine::new(reader)))
+fn sql_engine(reader: Arc<Reader>) -> anyhow::Result<Option<Arc<dyn SqlEngine>>> {
+    Ok(Some(Arc::new(crate::roles::sql::Engine::new(reader)?)))
 }
 
 #[cfg(not(feature = "sql"))]
-fn sql_engine(_reader: Arc<Reader>) -> Option<Arc<dyn SqlEngine>> {
-    None
+#[expect(clippy::unnecessary_wraps, reason = "the same signature as with SQL")]
+fn sql_engine(_reader: Arc<Reader>) -> anyhow::Result<Option<Arc<dyn SqlEngine>>> {
+    Ok(None)
 }
 
 pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
@@ -96,7 +100,7 @@ pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
     let ready = drain.clone();
     let definitions_routes = dashboards_router(args.definitions.as_deref(), &definitions)?
         .merge(proxy::router(&args.alerts, &ALERTS_PATHS)?);
-    let router = router(reader, hot, keys.clone())
+    let router = router(reader, hot, keys.clone())?
         .merge(guard::for_default_tenant(definitions_routes, keys))
         .merge(process::health(move || !ready.has_begun()));
     process::serve(http, router, &drain);

@@ -10,8 +10,10 @@ use daymark_store::Reader;
 pub(crate) struct Engine(daymark_sql::SqlEngine);
 
 impl Engine {
-    pub(crate) fn new(reader: Arc<Reader>) -> Engine {
-        Engine(daymark_sql::SqlEngine::new(daymark_sql::SqlOptions::default(), reader))
+    /// # Errors
+    /// When the engine cannot be set up.
+    pub(crate) fn new(reader: Arc<Reader>) -> anyhow::Result<Engine> {
+        Ok(Engine(daymark_sql::SqlEngine::new(daymark_sql::SqlOptions::default(), reader)?))
     }
 }
 
@@ -24,6 +26,6 @@ impl SqlEngine for Engine {
             SqlFormat::Table => daymark_sql::Format::Table,
         };
         let answer = self.0.run(tenant, &request.query, format).await?;
-        Ok(SqlAnswer { text: answer.text, receipt: answer.receipt })
+        Ok(SqlAnswer { text: answer.text.into(), receipt: answer.receipt })
     }
 }
