@@ -162,7 +162,7 @@ async fn log_search_matches_as_the_language_says() {
             "payment",
             vec!["retry payment", "cart rendered, payment pending", "Payment failed: connection refused by 10.0.0.1"],
         ),
-        ("payment -retry", vec!["cart rendered, payment pending", "Payment failed: connection refused by 10.0.0.1"]),
+        ("payment+-retry", vec!["cart rendered, payment pending", "Payment failed: connection refused by 10.0.0.1"]),
         ("%22payment+failed%22", vec!["Payment failed: connection refused by 10.0.0.1"]),
         ("10.0.0.1", vec!["Payment failed: connection refused by 10.0.0.1"]),
         ("10.0.0.2", vec![]),

@@ -2,6 +2,7 @@
 
 use datafusion::error::DataFusionError;
 use daymark_model::{Classify, ErrorClass, Refusal};
+use daymark_store::StoreError;
 
 /// A statement that got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +29,13 @@ pub enum SqlError {
         timeout_ms: u64,
     },
     /// The store could not be read.
-    #[error(transparent)]
-    Store(#[from] daymark_store::StoreError),
+    #[error("{message}")]
+    Store {
+        /// The class of the store's error.
+        class: ErrorClass,
+        /// What it said.
+        message: String,
+    },
     /// Rows that were read cannot be worked on.
     #[error("sql engine: {0}")]
     Engine(String),
@@ -40,7 +46,7 @@ impl Classify for SqlError {
         match self {
             SqlError::Statement(_) | SqlError::Limit { .. } => ErrorClass::Reject,
             SqlError::Timeout { .. } => ErrorClass::Retry,
-            SqlError::Store(error) => error.class(),
+            SqlError::Store { class, .. } => *class,
             SqlError::Engine(_) => ErrorClass::Bug,
         }
     }
@@ -52,7 +58,7 @@ impl From<SqlError> for Refusal {
             SqlError::Statement(_) => "statement",
             SqlError::Limit { .. } => "limit",
             SqlError::Timeout { .. } => "timeout",
-            SqlError::Store(_) => "store",
+            SqlError::Store { .. } => "store",
             SqlError::Engine(_) => "sql_engine",
         };
         Refusal { class: error.class(), reason, message: error.to_string(), retry_after_ms: None }
@@ -79,6 +85,10 @@ impl SqlError {
             | DataFusionError::ArrowError(..)
             | DataFusionError::Diagnostic(..)
             | DataFusionError::Collection(_) => SqlError::Statement(text),
+            DataFusionError::External(external) => match external.downcast_ref::<StoreError>() {
+                Some(error) => SqlError::Store { class: error.class(), message: error.to_string() },
+                None => SqlError::Engine(text),
+            },
             _ => SqlError::Engine(text),
         }
     }
