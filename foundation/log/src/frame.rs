@@ -195,8 +195,11 @@ impl Header {
         if seed.checksum(position, &whole[8..]) != u32_at(whole, 4) {
             return None;
         }
-        let stamp =
-            Stamp { agent: AgentId::from_slice(&fixed[56..72])?, epoch: u64_at(fixed, 72), sequence: u64_at(fixed, 80) };
+        let stamp = Stamp {
+            agent: AgentId::from_slice(&fixed[56..72])?,
+            epoch: u64_at(fixed, 72),
+            sequence: u64_at(fixed, 80),
+        };
         let payload_bytes = u32_at(fixed, 8);
         if u64::from(payload_bytes) > MAX_FORMAT_PAYLOAD_BYTES {
             return None;

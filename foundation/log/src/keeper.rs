@@ -51,16 +51,14 @@ impl Keeper {
 
     fn adopt(&self, path: &Path, is_temporary: bool) -> Result<(), LogError> {
         let fs = &self.shared.fs;
-        let mut state = self.shared.lock();
-        if !is_temporary && state.spare.is_none() {
+        if !is_temporary && self.shared.lock().spare.is_none() {
             let file = fs.open(path).map_err(LogError::io("open", path))?;
             let bytes = file.size().map_err(LogError::io("measure", path))?;
             if bytes == self.shared.options.segment_bytes {
-                state.spare = Some(Spare { path: path.to_owned(), file, bytes });
+                self.shared.lock().spare = Some(Spare { path: path.to_owned(), file, bytes });
                 return Ok(());
             }
         }
-        drop(state);
         fs.remove(path).map_err(LogError::io("remove", path))
     }
 
@@ -114,7 +112,11 @@ impl Keeper {
             state.is_disk_full = is_full;
             drop(state);
             if is_full {
-                tracing::warn!(free_bytes = free, min_free_bytes = options.min_free_bytes, "disk full: new data refused");
+                tracing::warn!(
+                    free_bytes = free,
+                    min_free_bytes = options.min_free_bytes,
+                    "disk full: new data refused"
+                );
             } else {
                 tracing::info!(free_bytes = free, "disk has room again: new data accepted");
             }

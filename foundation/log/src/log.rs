@@ -71,7 +71,8 @@ impl IngestLog {
         fs.create_dir(&dir).map_err(LogError::io("create", &dir))?;
         let lock = fs.lock(&dir).map_err(LogError::io("lock", &dir))?;
         let lock = lock.ok_or(LogError::Locked { dir })?;
-        let Found { segments, lasts, damage, first, last, next, next_id, link } = recover::recover(&fs, &options, from)?;
+        let Found { segments, lasts, damage, first, last, next, next_id, link } =
+            recover::recover(&fs, &options, from)?;
         let frames = Replay::new(&segments, from);
         let shared = Arc::new(Shared::new(options, fs, lock));
         shared.durable.store(last.0, Release);

@@ -59,7 +59,9 @@ impl LogOptions {
             return Err(LogError::InvalidOptions(format!("segment_bytes must be at least {smallest}")));
         }
         if self.max_frame_bytes as u64 > MAX_FORMAT_PAYLOAD_BYTES {
-            return Err(LogError::InvalidOptions(format!("max_frame_bytes must be at most {MAX_FORMAT_PAYLOAD_BYTES}")));
+            return Err(LogError::InvalidOptions(format!(
+                "max_frame_bytes must be at most {MAX_FORMAT_PAYLOAD_BYTES}"
+            )));
         }
         if self.commit_bytes == 0 || self.queue_bytes == 0 {
             return Err(LogError::InvalidOptions("commit_bytes and queue_bytes must be above 0".into()));

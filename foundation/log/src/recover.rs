@@ -68,9 +68,7 @@ fn open_segment(fs: &dyn FileSystem, dir: &Path, id: u64) -> Result<Segment, Log
     let file = fs.open_to_read(&path).map_err(LogError::io("open", &path))?;
     let bytes = file.size().map_err(LogError::io("measure", &path))?;
     let mut window = crate::window::Window::new(file.clone()).map_err(LogError::io("measure", &path))?;
-    let header = segment::check_version(&path, SegmentHeader::decode(window.peek(0, FRAMES_START as usize)))?;
-    // A header that names another segment is a misdirected block.
-    let header = header.filter(|header| header.id == id);
+    let header = segment::check_version(&path, SegmentHeader::decode(window.peek(0, FRAMES_START as usize), id))?;
     Ok(Segment { id, path, file, bytes, header, link: None })
 }
 
@@ -159,7 +157,8 @@ impl Survey {
     }
 
     fn scan(&mut self, fs: &dyn FileSystem, segment: &Segment, header: &SegmentHeader) -> Result<(), LogError> {
-        let mut scan = Scan::new(segment.file.clone(), header, segment.link).map_err(LogError::io("read", &segment.path))?;
+        let mut scan =
+            Scan::new(segment.file.clone(), header, segment.link).map_err(LogError::io("read", &segment.path))?;
         let mut gaps: Vec<Gap> = Vec::new();
         // (sequence, position) of frames that were perhaps never synced.
         let mut unsure: VecDeque<(u64, u64)> = VecDeque::new();

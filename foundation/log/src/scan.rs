@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::frame::{self, Header, MAX_HEADER_BYTES, MIN_FRAME_BYTES, Seed};
-use crate::segment::{FOOTER_BYTES, FOOTER_MAGIC, FRAMES_START, Footer, Link, SegmentHeader};
+use crate::segment::{FOOTER_BYTES, FOOTER_MAGIC, FRAMES_START, Footer, Link, SEAL_POSITION, SegmentHeader};
 use crate::window::Window;
 use crate::{DamageReason, LogFile};
 
@@ -45,8 +45,8 @@ pub(crate) struct Scan {
     position: u64,
     /// The next sequence number if nothing is missing.
     expected: u64,
-    /// The end as the next segment knows it.
-    link: Option<Link>,
+    /// Where the frames end and the number of the last one, as the next segment or the seal tells.
+    known_end: Option<(u64, u64)>,
     pub(crate) footer: Option<Footer>,
     /// The newest sequence known to be durable.
     pub(crate) synced: u64,
@@ -64,14 +64,17 @@ enum Found {
 
 impl Scan {
     pub(crate) fn new(file: Arc<dyn LogFile>, header: &SegmentHeader, link: Option<Link>) -> io::Result<Scan> {
+        let (mut window, seed) = (Window::new(file)?, header.seed());
+        let seal = Footer::decode(window.peek(SEAL_POSITION, FOOTER_BYTES), seed, SEAL_POSITION);
+        let by_link = link.map(|link| (link.end, link.last));
         Ok(Scan {
-            window: Window::new(file)?,
-            seed: header.seed(),
+            window,
+            seed,
             position: FRAMES_START,
             expected: header.first,
-            link,
-            footer: None,
-            synced: link.map_or(0, |link| link.synced),
+            known_end: by_link.or(seal.map(|seal| (seal.end, seal.last))),
+            footer: seal,
+            synced: link.map_or(0, |link| link.synced).max(seal.map_or(0, |seal| seal.last)),
             last: header.first.saturating_sub(1),
             end: FRAMES_START,
             done: false,
@@ -103,7 +106,7 @@ impl Scan {
 
     /// Where no frame may start any more.
     fn limit(&self) -> u64 {
-        self.link.map_or(self.window.size(), |link| link.end.min(self.window.size()))
+        self.known_end.map_or(self.window.size(), |(end, _)| end.min(self.window.size()))
     }
 
     /// A valid header or footer at `position`; the payload is not looked at.
@@ -153,8 +156,8 @@ impl Scan {
             return gap(found_at - position, Some(sequence_after - first), first);
         }
         self.done = true;
-        if let Some(link) = self.link {
-            let lost = (link.last + 1).checked_sub(first).filter(|lost| *lost > 0);
+        if let Some((_, last)) = self.known_end {
+            let lost = (last + 1).checked_sub(first).filter(|lost| *lost > 0);
             return if position < limit { gap(limit - position, lost, first) } else { None };
         }
         let torn_bytes = self.torn_bytes(position);

@@ -8,7 +8,8 @@
 //! u64 synced.
 //! Two copies in different blocks: one damaged block or bit must not cost a whole segment.
 //!
-//! Footer: magic "DMFT" · u32 crc32c seeded as for a frame · u64 frames · u64 last sequence.
+//! Footer: magic "DMFT" · u32 crc32c seeded as for a frame · u64 frames · u64 last sequence · u64 end of the frames.
+//! A copy of it lies at byte 8160, so that damage to the newest frames of a sealed segment cannot pass for its end.
 //!
 //! Invariants: a file has a log name only after its header is synced. Magic, version and checksum keep their place in
 //! all versions to come.
@@ -25,7 +26,9 @@ pub(crate) const HEADER_COPY_BYTES: u64 = 4096;
 /// Where the first frame starts.
 pub(crate) const FRAMES_START: u64 = 2 * HEADER_COPY_BYTES;
 /// Size of the footer.
-pub(crate) const FOOTER_BYTES: usize = 24;
+pub(crate) const FOOTER_BYTES: usize = 32;
+/// Where the copy of the footer is, far from the footer: the last bytes of the block of the second header.
+pub(crate) const SEAL_POSITION: u64 = FRAMES_START - FOOTER_BYTES as u64;
 
 const MAGIC: [u8; 8] = *b"DAYMKLOG";
 pub(crate) const FOOTER_MAGIC: [u8; 4] = *b"DMFT";
@@ -84,17 +87,19 @@ impl SegmentHeader {
         copy
     }
 
-    /// Reads the header from the first [`FRAMES_START`] bytes of a file.
-    pub(crate) fn decode(bytes: &[u8]) -> HeaderRead {
+    /// Reads the header of segment `id` from the first [`FRAMES_START`] bytes of a file. A copy that names another
+    /// segment is a misdirected block.
+    pub(crate) fn decode(bytes: &[u8], id: u64) -> HeaderRead {
         let copies = [bytes.get(..HEADER_BYTES), bytes.get(HEADER_COPY_BYTES as usize..)];
         let copies = copies.map(|copy| copy.and_then(|copy| copy.get(..HEADER_BYTES)).filter(|c| c[..8] == MAGIC));
         let intact = |copy: &&[u8]| header_crc(copy) == u32_at(copy, 12);
         let version = |copy: &[u8]| u32_at(copy, 8);
         let checked = copies.iter().flatten().copied().filter(intact);
-        if let Some(copy) = checked.clone().find(|copy| version(copy) == FORMAT_VERSION) {
-            return HeaderRead::Valid(SegmentHeader::fields(copy));
+        let known = checked.clone().filter(|copy| version(copy) == FORMAT_VERSION).map(SegmentHeader::fields);
+        if let Some(header) = known.into_iter().find(|header| header.id == id) {
+            return HeaderRead::Valid(header);
         }
-        if let Some(copy) = checked.clone().next() {
+        if let Some(copy) = checked.clone().find(|copy| version(copy) != FORMAT_VERSION) {
             return HeaderRead::UnknownVersion(version(copy));
         }
         // Two copies that agree on another version are more likely a layout of the future than the same damage twice.
@@ -123,6 +128,8 @@ fn header_crc(copy: &[u8]) -> u32 {
 pub(crate) struct Footer {
     pub(crate) frames: u64,
     pub(crate) last: u64,
+    /// Behind the last frame.
+    pub(crate) end: u64,
 }
 
 impl Footer {
@@ -132,6 +139,7 @@ impl Footer {
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&self.frames.to_le_bytes());
         out.extend_from_slice(&self.last.to_le_bytes());
+        out.extend_from_slice(&self.end.to_le_bytes());
         let crc = seed.checksum(position, &out[start + 8..]);
         out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
     }
@@ -139,7 +147,7 @@ impl Footer {
     pub(crate) fn decode(bytes: &[u8], seed: Seed, position: u64) -> Option<Footer> {
         let bytes = bytes.get(..FOOTER_BYTES)?;
         let intact = bytes[..4] == FOOTER_MAGIC && seed.checksum(position, &bytes[8..]) == u32_at(bytes, 4);
-        intact.then(|| Footer { frames: u64_at(bytes, 8), last: u64_at(bytes, 16) })
+        intact.then(|| Footer { frames: u64_at(bytes, 8), last: u64_at(bytes, 16), end: u64_at(bytes, 24) })
     }
 }
 

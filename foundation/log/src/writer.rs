@@ -16,7 +16,7 @@ use daymark_guard::fault::{self, Fault};
 use daymark_model::LogOffset;
 
 use crate::frame::{self, MIN_FRAME_BYTES, Placement, Seed};
-use crate::segment::{self, FRAMES_START, Footer, Link, SegmentHeader};
+use crate::segment::{self, FRAMES_START, Footer, Link, SEAL_POSITION, SegmentHeader};
 use crate::shared::{Pending, Sealed, Shared, Spare};
 use crate::{Durable, Frame, LogError, LogFile};
 
@@ -180,14 +180,19 @@ impl Writer {
             publish(&self.shared, &mut self.batch);
         }
         let frames_end = active.position + self.buffer.len() as u64;
+        let mut seal = Vec::new();
         match tail {
             Tail::Zeros => self.buffer.resize(self.buffer.len() + MIN_FRAME_BYTES as usize, 0),
             Tail::Footer => {
-                let footer = Footer { frames: active.frames, last: self.next - 1 };
+                let footer = Footer { frames: active.frames, last: self.next - 1, end: frames_end };
                 footer.encode(active.seed, frames_end, &mut self.buffer);
+                footer.encode(active.seed, SEAL_POSITION, &mut seal);
             }
         }
         write_all(active.file.as_ref(), &self.buffer, active.position).map_err(LogError::io("write", &active.path))?;
+        if tail == Tail::Footer {
+            write_all(active.file.as_ref(), &seal, SEAL_POSITION).map_err(LogError::io("write", &active.path))?;
+        }
         let start = Instant::now();
         active.file.sync_data().map_err(LogError::io("sync", &active.path))?;
         self.shared.lock().sync_times.record(start.elapsed());

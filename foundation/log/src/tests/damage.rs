@@ -40,7 +40,7 @@ proptest! {
     fn any_single_flipped_bit_costs_at_most_its_frame(file: prop::sample::Index, bit: prop::sample::Index) {
         let (fs, frames) = closed_log();
         let files = log_files(&fs);
-        fs.damage(file.get(&files[..]), |bytes| {
+        fs.damage(&files[file.index(files.len())], |bytes| {
             let bit = bit.index(bytes.len() * 8);
             bytes[bit / 8] ^= 1 << (bit % 8);
         });
@@ -55,10 +55,10 @@ proptest! {
         const BLOCK: usize = 512;
         let (fs, frames) = closed_log();
         let files = log_files(&fs);
-        let source = fs.contents(from_file.get(&files[..])).unwrap();
+        let source = fs.contents(&files[from_file.index(files.len())]).unwrap();
         let from = from.index(source.len() / BLOCK) * BLOCK;
         let mut may_lose = 0;
-        fs.damage(to_file.get(&files[..]), |bytes| {
+        fs.damage(&files[to_file.index(files.len())], |bytes| {
             let to = to.index(bytes.len() / BLOCK) * BLOCK;
             // Every frame takes at least 104 bytes.
             may_lose = BLOCK / 104 + 2;
@@ -73,7 +73,7 @@ proptest! {
     ) {
         let (fs, frames) = closed_log();
         let files = log_files(&fs);
-        fs.damage(file.get(&files[..]), |bytes| {
+        fs.damage(&files[file.index(files.len())], |bytes| {
             let at = at.index(bytes.len());
             let len = garbage.len().min(bytes.len() - at);
             bytes[at..at + len].copy_from_slice(&garbage[..len]);

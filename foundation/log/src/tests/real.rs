@@ -5,7 +5,8 @@ use super::*;
 #[test]
 fn frames_survive_a_restart_on_a_real_disk() {
     let dir = tempfile::tempdir().unwrap();
-    let options = LogOptions { segment_bytes: 256 << 10, min_free_bytes: 0, ..LogOptions::new(dir.path().join("a/log")) };
+    let options =
+        LogOptions { segment_bytes: 256 << 10, min_free_bytes: 0, ..LogOptions::new(dir.path().join("a/log")) };
     let runtime = runtime();
     let (log, recovered) = IngestLog::open(options.clone(), real(), LogOffset(0)).unwrap();
     assert_eq!((recovered.first, recovered.last), (None, LogOffset(0)));
