@@ -11,6 +11,7 @@
 //! - multipart writes are refused, because they would not be durable.
 
 use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{ErrorKind, Write};
 use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
@@ -46,8 +47,9 @@ impl Disk {
         create_dir_durably(root).map_err(|error| generic(root, error))?;
         let root = root.canonicalize().map_err(|error| generic(root, error))?;
         let inner = LocalFileSystem::new_with_prefix(&root)?;
-        // Two processes may write here: names of temporary files must differ between them.
-        let first = u64::from(std::process::id()) << 32;
+        // Other stores may write here, in this process or in a container with the same process ids: names of temporary
+        // files must differ between all of them.
+        let first = RandomState::new().hash_one(std::process::id()) >> 1;
         Ok(Disk { root: root.into(), inner: Arc::new(inner), temporaries: Arc::new(AtomicU64::new(first)) })
     }
 
@@ -87,7 +89,9 @@ fn write_durably(target: &FsPath, temporary: &FsPath, payload: &PutPayload, exis
     let parent = target.parent().unwrap_or(FsPath::new("."));
     create_dir_durably(parent)?;
     let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).open(temporary)?;
+        // Not "already exists", which would mean that the target does.
+        let create = OpenOptions::new().write(true).create_new(true).open(temporary);
+        let mut file = create.map_err(|error| std::io::Error::other(format!("{}: {error}", temporary.display())))?;
         for chunk in payload {
             file.write_all(chunk)?;
         }
@@ -107,7 +111,8 @@ fn write_durably(target: &FsPath, temporary: &FsPath, payload: &PutPayload, exis
 
 /// [`write_durably`] for files beside the object store.
 pub(crate) fn put_file_if_absent(target: &FsPath, payload: &PutPayload) -> std::io::Result<()> {
-    let temporary = target.with_extension(format!("new#{}", std::process::id()));
+    let unique = RandomState::new().hash_one(std::process::id()) >> 1;
+    let temporary = target.with_extension(format!("new#{unique}"));
     write_durably(target, &temporary, payload, Existing::Refuse)
 }
 
@@ -189,10 +194,13 @@ mod tests {
     async fn of_many_writers_of_one_name_exactly_one_wins() {
         let dir = tempfile::tempdir().unwrap();
         let disk = Disk::open(dir.path()).unwrap();
+        // Half of the writers have a store of their own, as another process would.
+        let elsewhere = Disk::open(dir.path()).unwrap();
         for round in 0..20 {
             let name = Path::from(format!("log/{round}.json"));
             let writers = (0..8).map(|writer| {
-                let (disk, name) = (disk.clone(), name.clone());
+                let disk = if writer % 2 == 0 { disk.clone() } else { elsewhere.clone() };
+                let name = name.clone();
                 tokio::spawn(async move {
                     disk.put_opts(&name, format!("{writer}").into(), PutMode::Create.into()).await.map(|_| writer)
                 })

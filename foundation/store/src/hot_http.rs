@@ -29,7 +29,18 @@ pub struct StaleBody {
 pub struct HttpHotSource {
     client: Client,
     url: String,
+    /// Sent as `Authorization: Bearer`; never shown.
+    key: Option<Key>,
     max_bytes: usize,
+}
+
+#[derive(Clone)]
+struct Key(String);
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
 }
 
 impl HttpHotSource {
@@ -46,7 +57,22 @@ impl HttpHotSource {
             .tcp_nodelay(true)
             .build()
             .map_err(|error| unreachable(&error))?;
-        Ok(HttpHotSource { client, url: url.trim_end_matches('/').to_owned(), max_bytes: HttpHotSource::MAX_BYTES })
+        Ok(HttpHotSource { client, url: url.trim_end_matches('/').to_owned(), key: None, max_bytes: HttpHotSource::MAX_BYTES })
+    }
+
+    /// The same source, with the key that the collector's internal routes ask for.
+    #[must_use]
+    pub fn with_key(mut self, key: String) -> HttpHotSource {
+        self.key = Some(Key(key));
+        self
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response, HotError> {
+        let request = match &self.key {
+            Some(Key(key)) => request.bearer_auth(key),
+            None => request,
+        };
+        request.send().await.map_err(|error| unreachable(&error))
     }
 
     /// Reads a body of at most `max_bytes`.
@@ -71,7 +97,7 @@ fn unreachable(error: &reqwest::Error) -> HotError {
 impl HotSource for HttpHotSource {
     async fn hot(&self, request: HotRequest) -> Result<HotRows, HotError> {
         let url = format!("{}/internal/v1/hot", self.url);
-        let answer = self.client.post(&url).json(&request).send().await.map_err(|error| unreachable(&error))?;
+        let answer = self.send(self.client.post(&url).json(&request)).await?;
         let status = answer.status();
         let through = answer.headers().get(THROUGH_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
         let body = self.body(answer).await?;
@@ -87,7 +113,7 @@ impl HotSource for HttpHotSource {
 
     async fn status(&self) -> Result<CollectorStatus, HotError> {
         let url = format!("{}/internal/v1/status", self.url);
-        let answer = self.client.get(&url).send().await.map_err(|error| unreachable(&error))?;
+        let answer = self.send(self.client.get(&url)).await?;
         let status = answer.status();
         let body = self.body(answer).await?;
         if status != StatusCode::OK {

@@ -11,7 +11,7 @@ use crate::segment::BLOOM_COLUMNS;
 use crate::{BodyQuery, HotError, HotRequest, HotRows, HotSource, Snapshot, Store, StoreError, Table, TableName};
 
 /// How often a view is begun anew because the snapshot was too old for the collector.
-const MAX_STALE: u32 = 10;
+const MAX_STALE: u32 = 50;
 /// Wait before the next try: the commit that the collector knows of becomes visible at once on local disk.
 const STALE_WAIT_MS: u64 = 10;
 

@@ -96,8 +96,8 @@ fn shop_logs(segment: u64) -> Vec<RecordBatch> {
                 }
                 resource.append(true).unwrap();
             }
-            let micros: arrow::array::TimestampMicrosecondArray =
-                nanos.iter().map(|n| UnixNanos(*n).micros()).collect();
+            let micros =
+                arrow::array::TimestampMicrosecondArray::from_iter_values(nanos.iter().map(|n| UnixNanos(*n).micros()));
             rows(
                 TableName::Logs,
                 &[
@@ -188,5 +188,33 @@ async fn measure_trace_by_id() {
             begun.elapsed().as_secs_f64() * 1e3,
             receipt.rows_scanned
         );
+    }
+}
+
+/// Leaves tables of every kind in `DAYMARK_TABLES_DIR` for readers of other makers.
+#[ignore = "writes a directory for other programs"]
+#[tokio::test]
+async fn leave_tables_for_other_readers() {
+    let dir = std::env::var("DAYMARK_TABLES_DIR").unwrap();
+    let store = Arc::new(crate::Store::open_local(dir).unwrap());
+    for name in TableName::ALL {
+        let table = store.table(&TenantId::default(), name);
+        for consumed in 1..=3_u64 {
+            let batch = match name {
+                TableName::Logs => super::samples::logs(consumed, &[("hello wörld", consumed), ("x", 7)]),
+                TableName::Spans => spans(consumed, &[(1, consumed), (2, 5)]),
+                TableName::Traces => super::samples::traces(&[(1, consumed, 1)]),
+                TableName::Metrics10s | TableName::Metrics1m => super::samples::counters(consumed, &[(0, consumed)]),
+            };
+            let file = write_segment(&table, vec![batch], SegmentOptions::default()).await.unwrap();
+            let commit = Commit::publish(vec![file], LogOffset(consumed));
+            table.commit(commit).await.unwrap();
+        }
+        let first = table.snapshot().await.unwrap().segments[0].path.clone();
+        let remove = Commit { remove: vec![first], ..Commit::publish(Vec::new(), LogOffset(4)) };
+        table.commit(remove).await.unwrap();
+        if name != TableName::Traces {
+            table.checkpoint().await.unwrap();
+        }
     }
 }

@@ -4,5 +4,6 @@ mod commits;
 mod damage;
 mod figures;
 mod reading;
+mod remote;
 mod samples;
 mod upkeep;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{Array, AsArray, RecordBatch};
 use async_trait::async_trait;
 use daymark_model::{LogOffset, TenantId, TimeRange, UnixNanos};
 use proptest::prelude::*;

@@ -92,7 +92,7 @@ pub(super) fn texts(values: &[&str]) -> ArrayRef {
 }
 
 fn micros(nanos: &[u64]) -> ArrayRef {
-    let micros: TimestampMicrosecondArray = nanos.iter().map(|&nanos| UnixNanos(nanos).micros()).collect();
+    let micros = TimestampMicrosecondArray::from_iter_values(nanos.iter().map(|&nanos| UnixNanos(nanos).micros()));
     Arc::new(micros.with_timezone("UTC"))
 }
 
