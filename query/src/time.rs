@@ -7,10 +7,10 @@ use daymark_model::UnixNanos;
 /// (seconds up to the year 5138).
 pub(crate) fn parse_time(text: &str) -> Option<UnixNanos> {
     if let Ok(number) = text.parse::<u64>() {
-        let unit_ns = match number {
-            ..100_000_000_000 => 1_000_000_000,
-            ..100_000_000_000_000 => 1_000_000,
-            ..100_000_000_000_000_000 => 1_000,
+        let unit_ns = match number.checked_ilog10().unwrap_or(0) {
+            0..=10 => 1_000_000_000,
+            11..=13 => 1_000_000,
+            14..=16 => 1_000,
             _ => 1,
         };
         return number.checked_mul(unit_ns).map(UnixNanos);

@@ -24,7 +24,7 @@ impl Grid {
         let length_s = (range.end.0 - range.start.0).div_ceil(1_000_000_000);
         let step_s = match step_s {
             Some(0) => return Err(QueryError::parameter("step", "step must be 10 seconds or more")),
-            Some(step_s) if step_s % 10 != 0 => {
+            Some(step_s) if !step_s.is_multiple_of(10) => {
                 return Err(QueryError::parameter(
                     "step",
                     format!("step must be a multiple of 10 seconds, got {step_s}"),
@@ -55,7 +55,7 @@ impl Grid {
 
     /// The coarsest windows that fill the steps exactly.
     pub(crate) fn resolution(&self) -> Resolution {
-        if self.step_s % 60 == 0 { Resolution::OneMinute } else { Resolution::TenSeconds }
+        if self.step_s.is_multiple_of(60) { Resolution::OneMinute } else { Resolution::TenSeconds }
     }
 
     pub(crate) fn resolution_name(&self) -> &'static str {
