@@ -1,7 +1,8 @@
 //! Reading a request's body within the caps.
 
 use std::fmt::Display;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use daymark_model::Refusal;
@@ -48,6 +49,29 @@ where
         collected.extend_from_slice(&data);
     }
     Ok(if collected.is_empty() { only } else { collected.freeze() })
+}
+
+/// Most of a refused request that is read and dropped, and for how long.
+const DISCARD_BYTES: usize = 64 << 20;
+const DISCARD_TIME: Duration = Duration::from_secs(1);
+
+/// Reads the rest of a refused request, so that the client finishes writing and then reads why it was refused; a
+/// connection closed at once would reset under it.
+pub(super) async fn discard<B>(mut body: Pin<&mut B>)
+where
+    B: Body<Data = Bytes>,
+{
+    let rest = async {
+        let mut length = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            length += frame.data_ref().map_or(0, Bytes::len);
+            if length > DISCARD_BYTES {
+                return;
+            }
+        }
+    };
+    // Whether all was read or not, the answer is the same.
+    _ = tokio::time::timeout(DISCARD_TIME, rest).await;
 }
 
 fn too_large(max_bytes: usize) -> Refusal {

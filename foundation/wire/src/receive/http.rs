@@ -1,5 +1,6 @@
 //! HTTP: routes, content types and content encodings.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -10,8 +11,8 @@ use daymark_model::{Refusal, Signal};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
-use super::answer;
 use super::receiver::{Call, Format, Framing, Receiver, Route};
+use super::{answer, body};
 use crate::decompress::Encoding;
 
 pub(super) fn router(receiver: Arc<Receiver>) -> Router {
@@ -33,6 +34,7 @@ async fn handle(receiver: Arc<Receiver>, route: Route, request: Request) -> Resp
         Ok(call) => call,
         Err(refusal) => {
             receiver.count(route, &refusal);
+            body::discard(pin!(body)).await;
             return answer::refuse_http(&refusal, Format::Json);
         }
     };

@@ -1,6 +1,7 @@
 //! What every request goes through, whichever way it came.
 
 use std::fmt::Display;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,7 +90,8 @@ impl Receiver {
     {
         let mut handed_over = false;
         let timeout_ms = self.options.request_timeout_ms;
-        let steps = self.steps(call, headers, body, &mut handed_over);
+        let mut body = pin!(body);
+        let steps = self.steps(call, headers, body.as_mut(), &mut handed_over);
         let answer = tokio::time::timeout(Duration::from_millis(timeout_ms), steps).await.unwrap_or_else(|_| {
             let message = format!("no answer within {timeout_ms} ms; send it again, a repeated request is recognised");
             Err(Refusal::unavailable("timeout", message, self.options.retry_after_ms))
@@ -98,6 +100,8 @@ impl Receiver {
             && !handed_over
         {
             self.count(call.route, refusal);
+            tracing::debug!(route = ?call.route, reason = refusal.reason, "refused a request: {refusal}");
+            body::discard(body).await;
         }
         answer
     }
@@ -116,7 +120,7 @@ impl Receiver {
         &self,
         call: Call,
         headers: &HeaderMap,
-        body: B,
+        body: Pin<&mut B>,
         handed_over: &mut bool,
     ) -> Result<IngestAnswer, Refusal>
     where

@@ -113,6 +113,19 @@ async fn bad_requests_get_a_clear_error_each() {
     assert_eq!(status, 200);
 }
 
+/// Scenario: a client that writes all of a far too large request before it reads. Guarantees: it gets the reason, not
+/// a reset connection.
+#[tokio::test]
+async fn oversize_gets_an_answer_not_a_reset() {
+    let listening = Listening::start(Arc::new(Recorder::default()), |_| {}).await;
+    for encoding in ["identity", "gzip"] {
+        let headers = [("content-type", PROTOBUF), ("content-encoding", encoding)];
+        let (status, response) = post(&listening.url("/v1/logs"), &headers, vec![0; 40 << 20]).await;
+        assert_eq!(status, 413);
+        assert!(String::from_utf8_lossy(&response.bytes().await.unwrap()).contains("larger than 16777216 bytes"));
+    }
+}
+
 #[tokio::test]
 async fn partial_success_and_refusals_reach_the_client() {
     let partial = IngestAnswer { rejected_items: 3, message: Some("span without a valid trace id".into()) };
