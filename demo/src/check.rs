@@ -14,6 +14,9 @@ use crate::traffic::ORDERS_PER_SECOND;
 /// How far from the computed instant the page may arrive.
 const PAGE_SLACK_S: u64 = 30;
 
+/// Step of the count of the history.
+const COUNT_STEP_S: u64 = 600;
+
 /// A reader of the HTTP API.
 pub(crate) struct Check {
     base: String,
@@ -48,12 +51,13 @@ impl Check {
 
     /// Every order of the history is counted, once.
     pub(crate) async fn history_is_exact(&self, history_end: UnixNanos) -> anyhow::Result<()> {
-        // Whole windows inside the history only: its edges share windows with nothing, but are cut by the query.
-        let end = history_end.window(60_000_000_000).minus(60_000_000_000);
+        // Points are aligned to the step, so the range is too; it lies inside the history.
+        let end = history_end.window(COUNT_STEP_S * 1_000_000_000);
         let hours = 5 * 3_600;
+        const { assert!(5 * 3_600 + COUNT_STEP_S < HISTORY_S, "the range lies inside the history") };
         let start = end.minus(hours * 1_000_000_000);
         let path = format!(
-            "/api/v1/metrics/range?metric=traces.span.metrics.duration&service=checkout&attribute=span.kind=server&fn=count&step=600&start={}&end={}",
+            "/api/v1/metrics/range?metric=traces.span.metrics.duration&service=checkout&attribute=span.kind=server&fn=count&step={COUNT_STEP_S}&start={}&end={}",
             start.seconds(),
             end.seconds()
         );
@@ -69,7 +73,6 @@ impl Check {
         let expected = (hours * ORDERS_PER_SECOND) as f64;
         // One order may end on the other side of each edge of the range.
         ensure!((counted - expected).abs() <= 2.0, "history has {expected} orders, Daymark counts {counted}");
-        debug_assert!(hours < HISTORY_S, "the range lies inside the history");
         Ok(())
     }
 

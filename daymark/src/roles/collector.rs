@@ -9,7 +9,7 @@ use daymark_log::LogOptions;
 use daymark_wire::{ReceiveOptions, http_router, serve_grpc};
 
 use crate::cli::{CollectorArgs, CollectorTuning};
-use crate::roles::{keys, process};
+use crate::roles::{guard, keys, process};
 use crate::telemetry;
 
 /// Opens the store and the log below `data_dir`, replays what is not yet published.
@@ -42,7 +42,7 @@ pub(crate) async fn run(args: CollectorArgs) -> anyhow::Result<()> {
     let receive = ReceiveOptions { keys, ..ReceiveOptions::new(collector.ledger()) };
     let ready = listening.clone();
     let router = http_router(Arc::new(collector.clone()), receive.clone())
-        .merge(collector.internal_router())
+        .merge(guard::with_key(collector.internal_router(), keys::internal(&args.data.data_dir)?)?)
         .merge(process::health(move || !ready.has_begun()));
     process::serve(http, router, &listening);
     listening.spawn(serve_grpc(grpc, Arc::new(collector.clone()), receive, listening.clone()));

@@ -1,4 +1,4 @@
-//! Keeps routes that know no tenants behind the same keys as the rest.
+//! Keeps routes that know no tenants behind keys.
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -13,6 +13,14 @@ pub(crate) fn for_default_tenant(router: Router, keys: TenantKeys) -> Router {
     router.layer(middleware::from_fn_with_state(keys, check))
 }
 
+/// Lets only requests with `key` through: other roles of this Daymark, which may read every tenant.
+///
+/// # Errors
+/// When the key cannot be used.
+pub(crate) fn with_key(router: Router, key: String) -> anyhow::Result<Router> {
+    Ok(for_default_tenant(router, TenantKeys::new([(key, TenantId::default())])?))
+}
+
 async fn check(State(keys): State<TenantKeys>, request: Request, next: Next) -> Response {
     let refuse = |status: StatusCode, message: &str| {
         (status, axum::Json(serde_json::json!({ "error": { "class": "reject", "message": message } }))).into_response()
@@ -21,7 +29,7 @@ async fn check(State(keys): State<TenantKeys>, request: Request, next: Next) -> 
         Ok(tenant) if tenant == TenantId::default() => next.run(request).await,
         Ok(tenant) => refuse(
             StatusCode::FORBIDDEN,
-            &format!("SLOs, incidents and dashboards belong to tenant default; this key is of tenant {tenant}"),
+            &format!("what lies here belongs to tenant default; this key is of tenant {tenant}"),
         ),
         Err(refusal) => refuse(StatusCode::UNAUTHORIZED, &refusal.message),
     }

@@ -31,7 +31,8 @@ const ALERTS_PATHS: [&str; 5] = [
 /// # Errors
 /// When the store cannot be opened or the collector's address is wrong.
 pub(crate) fn remote_reader(data_dir: &Path, collector: &str) -> anyhow::Result<(Arc<Reader>, Arc<dyn HotSource>)> {
-    let hot: Arc<dyn HotSource> = Arc::new(HttpHotSource::new(collector, HOT_TIMEOUT_MS)?);
+    let source = HttpHotSource::new(collector, HOT_TIMEOUT_MS)?.with_key(keys::internal(data_dir)?);
+    let hot: Arc<dyn HotSource> = Arc::new(source);
     let store = Arc::new(Store::open_local(data_dir)?);
     Ok((Arc::new(Reader::new(store, Some(Arc::clone(&hot)))), hot))
 }
