@@ -1,6 +1,8 @@
 //! Requests that cannot be taken are refused with their reason, and harm nothing else.
 
-use daymark_tests::{Client, Request, System, SystemOptions};
+use std::time::{Duration, Instant};
+
+use daymark_tests::{Ask, Client, Request, Role, System, SystemOptions};
 use serde_json::{Value, json};
 
 const PROTOBUF: &str = "application/x-protobuf";
@@ -56,7 +58,7 @@ async fn break_everything(sender: &Sender, good: &Request) -> u64 {
     sender.refused("/v1/logs", JSON, bytes(&inner), 400, &["severity_number", "severityNumber"]).await;
     let unknown = json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"nome": "x"}]}]}]});
     sender.refused("/v1/metrics", JSON, bytes(&unknown), 400, &["nome"]).await;
-    let id = json!({"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "zz", "spanId": "1"}]}]}]});
+    let id = json!({"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "zz", "spanId": "0011223344556677"}]}]}]});
     sender.refused("/v1/traces", JSON, bytes(&id), 400, &["traceId"]).await;
     sender.refused("/v1/traces", PROTOBUF, vec![0; MAX_REQUEST_BYTES + 1], 413, &["16777216", "smaller"]).await;
     refused + 5
@@ -69,7 +71,7 @@ fn bytes(value: &Value) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn broken_requests_are_refused_with_the_reason_and_nothing_else_is_lost() {
     let mut system = System::start(SystemOptions::default());
-    let http = reqwest::Client::builder().timeout(std::time::Duration::from_secs(30)).build().unwrap();
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
     let sender = Sender { http, base: system.otlp_http() };
     let mut client = Client::new(system.otlp_http(), 21);
 
@@ -78,20 +80,30 @@ async fn broken_requests_are_refused_with_the_reason_and_nothing_else_is_lost() 
     let refused = break_everything(&sender, &spans).await;
     client.send(&logs).await;
 
-    assert!(system.all_alive(), "{}", system.output(daymark_tests::Role::Up));
+    assert!(system.all_alive(), "{}", system.output(Role::Up));
     let ask = system.ask();
     for (query, expected) in [("select count(*) from spans", 100), ("select count(*) from logs", 100)] {
         assert_eq!(ask.sql_count(query).await, expected, "{query}");
     }
-    let ledger = ask.ledger_balances().await;
-    let agent = ledger["components"].as_array().unwrap().iter().find(|c| component(c) == "agent").unwrap();
-    let sum = |what: &str| agent["rows"].as_array().unwrap().iter().map(|row| number(&row[what])).sum::<u64>();
-    assert_eq!(sum("rejected"), refused, "every refused request is in the ledger: {agent}");
+    all_refused_are_in_the_ledger(&ask, refused).await;
+    ask.ledger_balances().await;
     system.stop();
 }
 
-fn component(snapshot: &Value) -> String {
-    snapshot["component"].as_str().unwrap_or_default().to_owned()
+/// The agent tells its ledger once a second.
+async fn all_refused_are_in_the_ledger(ask: &Ask, refused: u64) {
+    let started = Instant::now();
+    loop {
+        let ledger = ask.get("/api/v1/ledger").await;
+        let agents = ledger["components"].as_array().unwrap().iter().filter(|one| one["component"] == "agent");
+        let rows = agents.flat_map(|agent| agent["rows"].as_array().unwrap());
+        let rejected: u64 = rows.map(|row| number(&row["rejected"])).sum();
+        if rejected == refused {
+            return;
+        }
+        assert!(started.elapsed() < Duration::from_secs(15), "{refused} requests were refused, the ledger: {ledger}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// A count, or the sum of a count by reason.

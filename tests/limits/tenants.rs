@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use daymark_tests::{Client, System, SystemOptions};
+use daymark_tests::{Client, Role, System, SystemOptions};
 use serde_json::Value;
 
 const KEYS: [(&str, &str); 2] = [("red", "key-of-red-0123456789abcdef"), ("blue", "key-of-blue-0123456789abcde")];
@@ -82,7 +82,7 @@ async fn two_tenants_never_see_each_other() {
     }
     for (tenant, key) in KEYS {
         assert!(system.data_dir().join("tables").join(tenant).is_dir(), "{tenant} has its own tables");
-        assert!(!system.output(daymark_tests::Role::Up).contains(key), "no key in the log");
+        assert!(!system.output(Role::Up).contains(key), "no key in the log");
     }
     system.ask().with_key(KEYS[0].1).ledger_balances().await;
     assert!(system.all_alive());
