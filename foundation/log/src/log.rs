@@ -145,6 +145,13 @@ impl IngestLog {
         LogOffset(self.shared.durable.load(Acquire))
     }
 
+    /// Says that somebody knows offsets up to `used`, although the log may not: its directory may have been lost. Called
+    /// before the first append, it keeps new frames from getting an offset that a table takes for one it has seen.
+    pub fn skip_to(&self, used: LogOffset) {
+        let mut state = self.shared.lock();
+        state.used = state.used.max(used.0);
+    }
+
     /// Lets go of frames up to and including `up_to`: segments that hold no later ones are deleted or recycled, soon
     /// and in the background. Call it only after what consumed them is durable.
     pub fn release(&self, up_to: LogOffset) {

@@ -133,15 +133,16 @@ pub(crate) struct Footer {
 }
 
 impl Footer {
-    pub(crate) fn encode(&self, seed: Seed, position: u64, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.extend_from_slice(&FOOTER_MAGIC);
-        out.extend_from_slice(&[0; 4]);
-        out.extend_from_slice(&self.frames.to_le_bytes());
-        out.extend_from_slice(&self.last.to_le_bytes());
-        out.extend_from_slice(&self.end.to_le_bytes());
-        let crc = seed.checksum(position, &out[start + 8..]);
-        out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
+    pub(crate) fn encode(&self, seed: Seed, position: u64) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(FOOTER_BYTES);
+        bytes.extend_from_slice(&FOOTER_MAGIC);
+        bytes.extend_from_slice(&[0; 4]);
+        for field in [self.frames, self.last, self.end] {
+            bytes.extend_from_slice(&field.to_le_bytes());
+        }
+        let crc = seed.checksum(position, &bytes[8..]);
+        bytes[4..8].copy_from_slice(&crc.to_le_bytes());
+        bytes
     }
 
     pub(crate) fn decode(bytes: &[u8], seed: Seed, position: u64) -> Option<Footer> {

@@ -70,6 +70,8 @@ pub(crate) struct State {
     pub(crate) sealed: VecDeque<Sealed>,
     pub(crate) active_bytes: Option<u64>,
     pub(crate) released: u64,
+    /// The next segment's numbers are above this.
+    pub(crate) used: u64,
 
     pub(crate) sync_times: SyncTimes,
     pub(crate) frames: u64,
@@ -113,6 +115,7 @@ impl Shared {
             sealed: VecDeque::new(),
             active_bytes: None,
             released: 0,
+            used: 0,
             sync_times: SyncTimes::default(),
             frames: 0,
             commits: 0,

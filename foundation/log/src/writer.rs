@@ -44,15 +44,6 @@ impl Active {
     }
 }
 
-/// What ends a write.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Tail {
-    /// More frames will follow.
-    Zeros,
-    /// The segment is sealed.
-    Footer,
-}
-
 pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
     /// The next sequence number.
@@ -91,7 +82,7 @@ impl Writer {
             self.commit(group)?;
         }
         if self.active.is_some() && self.shared.lock().failed.is_none() {
-            self.flush(Tail::Footer)?;
+            self.seal()?;
         }
         Ok(())
     }
@@ -137,7 +128,7 @@ impl Writer {
             }
             self.encode(pending);
         }
-        self.flush(Tail::Zeros)
+        self.flush()
     }
 
     /// A full disk refuses what has no place yet and ends nothing; any other failure does.
@@ -171,28 +162,14 @@ impl Writer {
     }
 
     /// Writes and syncs what is encoded, then acknowledges it and hands it over.
-    fn flush(&mut self, tail: Tail) -> Result<(), LogError> {
-        let Some(active) = &mut self.active else { return Ok(()) };
-        if self.batch.is_empty() && tail == Tail::Zeros {
-            return Ok(());
-        }
+    fn flush(&mut self) -> Result<(), LogError> {
+        let Some(active) = self.active.as_mut().filter(|_| !self.batch.is_empty()) else { return Ok(()) };
         if fault::active(Fault::AckBeforeSync) {
             publish(&self.shared, &mut self.batch);
         }
         let frames_end = active.position + self.buffer.len() as u64;
-        let mut seal = Vec::new();
-        match tail {
-            Tail::Zeros => self.buffer.resize(self.buffer.len() + MIN_FRAME_BYTES as usize, 0),
-            Tail::Footer => {
-                let footer = Footer { frames: active.frames, last: self.next - 1, end: frames_end };
-                footer.encode(active.seed, frames_end, &mut self.buffer);
-                footer.encode(active.seed, SEAL_POSITION, &mut seal);
-            }
-        }
+        self.buffer.resize(self.buffer.len() + MIN_FRAME_BYTES as usize, 0);
         write_all(active.file.as_ref(), &self.buffer, active.position).map_err(LogError::io("write", &active.path))?;
-        if tail == Tail::Footer {
-            write_all(active.file.as_ref(), &seal, SEAL_POSITION).map_err(LogError::io("write", &active.path))?;
-        }
         let start = Instant::now();
         active.file.sync_data().map_err(LogError::io("sync", &active.path))?;
         self.shared.lock().sync_times.record(start.elapsed());
@@ -203,28 +180,35 @@ impl Writer {
         if self.buffer.capacity() > KEPT_BUFFER_BYTES {
             self.buffer = Vec::new();
         }
-        if tail == Tail::Footer {
-            self.retire();
-        }
         Ok(())
     }
 
-    /// The active segment is sealed and synced: from now on it can be released.
-    fn retire(&mut self) {
-        let Some(active) = self.active.take() else { return };
+    /// Ends the active segment, if any. Its footer is written only after its frames are synced: a footer on the disk
+    /// proves that what it covers was there.
+    fn seal(&mut self) -> Result<(), LogError> {
+        self.flush()?;
+        let Some(active) = self.active.take() else { return Ok(()) };
         let last = self.next - 1;
+        let footer = Footer { frames: active.frames, last, end: active.position };
+        for position in [active.position, SEAL_POSITION] {
+            let bytes = footer.encode(active.seed, position);
+            write_all(active.file.as_ref(), &bytes, position).map_err(LogError::io("write", &active.path))?;
+        }
+        active.file.sync_data().map_err(LogError::io("sync", &active.path))?;
         self.link = Link { id: active.id, salt: active.salt, end: active.position, last, synced: last };
         let mut state = self.shared.lock();
         state.sealed.push_back(Sealed { path: active.path, bytes: active.bytes, last });
         state.active_bytes = None;
         drop(state);
         self.shared.keeping.notify_all();
+        Ok(())
     }
 
     /// Seals the active segment, if any, and makes a spare the next one.
     fn begin_segment(&mut self, frame_bytes: u64) -> Result<(), LogError> {
-        self.flush(Tail::Footer)?;
+        self.seal()?;
         let spare = self.take_spare(FRAMES_START + frame_bytes + RESERVE_BYTES)?;
+        self.next = self.next.max(self.shared.lock().used + 1);
         let fs = &self.shared.fs;
         let (id, salt) = (self.next_id, fs.random());
         let header = SegmentHeader { id, salt, first: self.next, previous: self.link };

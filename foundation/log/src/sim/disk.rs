@@ -119,7 +119,7 @@ impl Disk {
                 let keep = match mode {
                     0 => false,
                     1 => true,
-                    _ => self.random() % 2 == 0,
+                    _ => self.random().is_multiple_of(2),
                 };
                 if keep && let Some(inode) = self.inodes.get_mut(&id) {
                     put(&mut inode.durable, at, &bytes[done..done + step]);

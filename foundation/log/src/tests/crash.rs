@@ -56,8 +56,10 @@ fn check_crashes(seed: u64, stop_after: u64, lives: u64) {
 
 #[test]
 fn acknowledged_frames_survive_loss_of_unsynced_writes() {
-    for stop_after in 0..90 {
-        check_crashes(stop_after, stop_after, 2);
+    for seed in 0..5 {
+        for stop_after in 0..90 {
+            check_crashes(seed * 1_000 + stop_after, stop_after, 2);
+        }
     }
 }
 

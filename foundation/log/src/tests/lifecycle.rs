@@ -188,6 +188,21 @@ proptest! {
 }
 
 #[test]
+fn offsets_that_others_know_are_not_given_out_again() {
+    let fs = SimFileSystem::new(7);
+    let (log, _) = open(&fs, 0);
+    log.skip_to(LogOffset(500));
+    runtime().block_on(async {
+        assert_eq!(log.append(frame(0)).await.unwrap().offset, LogOffset(501));
+        assert_eq!(log.append(frame(1)).await.unwrap().offset, LogOffset(502));
+        log.close().await.unwrap();
+    });
+    let (_log, recovered) = open(&fs, 0);
+    assert_eq!(recovered.damage, []);
+    assert_eq!(all(recovered).len(), 2);
+}
+
+#[test]
 fn only_one_process_writes() {
     let fs = SimFileSystem::new(7);
     let (log, _) = open(&fs, 0);
