@@ -1,4 +1,4 @@
-//! The functions Daymark adds to SQL: `match(body, 'words')` and `hdr_quantile(hist, q)`.
+//! The functions Daymark adds to SQL: `match(body, 'words')`, `hdr_quantile(hist, q)` and [`hist_buckets(hist)`](crate::buckets).
 
 use std::sync::Arc;
 
@@ -9,14 +9,19 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use daymark_sketch::Histogram;
 
+use crate::buckets::HistBuckets;
 use crate::words::parse_words;
 
 /// Name of the full-text function, which the scan looks for in filters.
 pub(crate) const MATCH: &str = "match";
 
 /// All functions to register.
-pub(crate) fn all() -> [Arc<ScalarUDF>; 2] {
-    [Arc::new(ScalarUDF::new_from_impl(Match::new())), Arc::new(ScalarUDF::new_from_impl(HdrQuantile::new()))]
+pub(crate) fn all() -> [Arc<ScalarUDF>; 3] {
+    [
+        Arc::new(ScalarUDF::new_from_impl(Match::new())),
+        Arc::new(ScalarUDF::new_from_impl(HdrQuantile::new())),
+        Arc::new(ScalarUDF::new_from_impl(HistBuckets::new())),
+    ]
 }
 
 /// `match(text, words)`: whether every word (or `"phrase"`, or `prefix*`) stands in the text, whatever its case.

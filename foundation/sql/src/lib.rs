@@ -11,8 +11,9 @@
 //!
 //! What is shown: ids as lower-case hex text, times as `timestamp` (µs, UTC) and `*_unix_nano`, attributes as
 //! `attributes['key']`. Functions beyond DataFusion's: `match(body, 'words "a phrase" prefix*')`,
-//! `hdr_quantile(hist, q)`.
+//! `hdr_quantile(hist, q)`, `hist_buckets(hist)`.
 
+mod buckets;
 mod cells;
 mod engine;
 mod error;
