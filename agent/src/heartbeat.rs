@@ -41,6 +41,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let period = Duration::from_millis(shared.options.heartbeat_interval_ms.max(1));
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut was_alive = None;
     loop {
         tokio::select! {
             () = shared.drain.begun() => return,
@@ -50,7 +51,11 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         for tenant in shared.tenants.all() {
             failure = beat(&shared, tenant, period).await.err().or(failure);
         }
-        note(&shared, failure);
+        let alive = failure.is_none();
+        shared.upstream_alive.store(alive, Relaxed);
+        if was_alive.replace(alive) != Some(alive) {
+            report(failure);
+        }
     }
 }
 
@@ -67,13 +72,10 @@ async fn beat(shared: &Shared, tenant: TenantId, limit: Duration) -> Result<(), 
         .unwrap_or_else(|_| Err(Refusal::unavailable("timeout", "the collector did not answer a heartbeat", 1_000)))
 }
 
-/// Says so when the collector goes and when it comes back, not once a second.
-fn note(shared: &Shared, failure: Option<Refusal>) {
-    let was_alive = shared.upstream_alive.swap(failure.is_none(), Relaxed);
+/// The collector went, or came back: said once, not once a second.
+fn report(failure: Option<Refusal>) {
     match failure {
-        Some(refusal) if was_alive => tracing::warn!(reason = refusal.reason, "collector lost: {refusal}"),
-        Some(refusal) => tracing::debug!(reason = refusal.reason, "heartbeat failed: {refusal}"),
-        None if !was_alive => tracing::info!("collector answers"),
-        None => {}
+        Some(refusal) => tracing::warn!(reason = refusal.reason, "collector does not answer: {refusal}"),
+        None => tracing::info!("collector answers"),
     }
 }
