@@ -139,6 +139,7 @@ export interface Burn {
   short: number | null;
   threshold: number;
   firing: boolean;
+  unknown?: string | null;
 }
 export interface Slo {
   id: string;

@@ -139,13 +139,17 @@ function hooks(input: PlotInput): uPlot.Hooks.Arrays {
   };
 }
 
+/** A name that ends in a value with its unit. */
+const MEASURED = /\d\s?(ns|µs|us|ms|s)$/;
+
 function drawThresholds(u: uPlot, thresholds: Threshold[], unit: string): void {
   const { ctx, bbox } = u;
   const scale = ratio();
   const lines = thresholds.map(({ value, label, token }) => {
     const above = value > (u.scales.y.max ?? 0);
     const y = above ? bbox.top + 2 * scale : Math.round(u.valToPos(value, 'y', true));
-    const text = `${label}${label.includes(withUnit(value, unit)) ? '' : ` ${withUnit(value, unit)}`}${above ? ' ↑' : ''}`;
+    const named = MEASURED.test(label) || label.includes(withUnit(value, unit));
+    const text = `${label}${named ? '' : ` ${withUnit(value, unit)}`}${above ? ' ↑' : ''}`;
     return { above, y, text, color: resolveToken(token ?? '--bad') };
   });
   ctx.save();

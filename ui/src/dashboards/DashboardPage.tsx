@@ -35,7 +35,7 @@ export default function DashboardPage({ id }: PageProps) {
         lead={
           dashboard && (
             <>
-              {dashboard.purpose} <span class="muted">For {dashboard.audience || 'everybody'}.</span>
+              {dashboard.purpose} <span class="muted">For: {dashboard.audience || 'everybody'}</span>
             </>
           )
         }

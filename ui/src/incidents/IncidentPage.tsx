@@ -163,7 +163,7 @@ function Why({ incident }: { incident: Incident }) {
         Why it fired: <a href={href(`/slos/${encodeURIComponent(incident.slo)}`)}>{data?.name}</a> burned its budget
         above the threshold over both windows
       </h2>
-      <TierStrip tier={tier} />
+      <TierStrip tier={tier} unknown={data?.burn?.[tier.name]?.unknown} />
     </section>
   );
 }
@@ -190,7 +190,7 @@ function Timeline({ incident }: { incident: Incident }) {
 
 function offset(seconds: number): string {
   const rounded = Math.round(seconds);
-  return rounded === 0 ? 'opened' : `${rounded > 0 ? '+' : '−'}${Math.abs(rounded)} s`;
+  return `${rounded < 0 ? '−' : '+'}${Math.abs(rounded)} s`;
 }
 
 function Notifications({ sent }: { sent: Notification[] }) {

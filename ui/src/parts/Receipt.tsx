@@ -13,6 +13,11 @@ export function receiptText(receipt: ReceiptData): string {
   return parts.join(' · ');
 }
 
+/** Answers from a component's own state read nothing: figures of zero would only make readers wonder. */
+function isFromMemory(receipt: ReceiptData): boolean {
+  return !receipt.segments_total && !receipt.rows_scanned && !receipt.hot_rows && !receipt.elapsed_ms;
+}
+
 export function Receipt({ receipt }: { receipt: ReceiptData | undefined | null }) {
   if (!receipt) return null;
   const missing = receipt.missing ?? [];
@@ -20,7 +25,7 @@ export function Receipt({ receipt }: { receipt: ReceiptData | undefined | null }
     return (
       <p class="receipt" data-testid="receipt" title="What this answer was computed from: nothing is missing">
         <Icon name="check" />
-        <span>complete · {receiptText(receipt)}</span>
+        <span>{isFromMemory(receipt) ? 'complete' : `complete · ${receiptText(receipt)}`}</span>
       </p>
     );
   }

@@ -70,7 +70,7 @@ function Body({ slo }: { slo: SloDetail }) {
         <h2 id="tiers">Burn-rate tiers: one fires when both windows are above its threshold</h2>
         <div class="two">
           {(slo.tiers ?? []).map((tier) => (
-            <TierStrip key={tier.name} tier={tier} />
+            <TierStrip key={tier.name} tier={tier} unknown={slo.burn?.[tier.name]?.unknown} />
           ))}
         </div>
       </section>

@@ -10,7 +10,13 @@ import { longDuration } from '../time/instant';
 
 const CUT_FACTORS = 4;
 
-export function TierStrip({ tier }: { tier: Tier }) {
+interface Props {
+  tier: Tier;
+  /** Why nothing can be said about the tier, when nothing can. */
+  unknown?: string | null;
+}
+
+export function TierStrip({ tier, unknown }: Props) {
   const points = tier.series ?? [];
   const cut = tier.factor * CUT_FACTORS;
   const series = useMemo(() => {
@@ -41,7 +47,7 @@ export function TierStrip({ tier }: { tier: Tier }) {
             <Icon name="incidents" /> firing
           </span>
         ) : (
-          <span class="chip">{tier.long_burn === null ? 'unknown' : 'quiet'}</span>
+          <span class="chip">{unknown || tier.long_burn === null ? 'unknown' : 'quiet'}</span>
         )}
       </header>
       <div class="body">
@@ -49,9 +55,10 @@ export function TierStrip({ tier }: { tier: Tier }) {
           now <strong>{burn(tier.long_burn)}</strong> over {longDuration(tier.long_s)} and{' '}
           <strong>{burn(tier.short_burn)}</strong> over {longDuration(tier.short_s)}
           {isCut && <span class="muted"> · drawn up to {burn(cut)}</span>}
+          {unknown && <span class="muted"> · {unknown}</span>}
         </p>
-        {points.length === 0 ? (
-          <p class="muted small-text">No data yet.</p>
+        {points.length < 2 ? (
+          <p class="muted small-text">Too little data to draw yet.</p>
         ) : (
           <Chart
             title={`Burn rate of ${tier.name}`}
