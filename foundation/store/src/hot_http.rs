@@ -57,7 +57,12 @@ impl HttpHotSource {
             .tcp_nodelay(true)
             .build()
             .map_err(|error| unreachable(&error))?;
-        Ok(HttpHotSource { client, url: url.trim_end_matches('/').to_owned(), key: None, max_bytes: HttpHotSource::MAX_BYTES })
+        Ok(HttpHotSource {
+            client,
+            url: url.trim_end_matches('/').to_owned(),
+            key: None,
+            max_bytes: HttpHotSource::MAX_BYTES,
+        })
     }
 
     /// The same source, with the key that the collector's internal routes ask for.

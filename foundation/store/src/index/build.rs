@@ -190,13 +190,11 @@ impl Tokenizer for PageWords {
 
 impl TokenStream for PageWordStream<'_> {
     fn advance(&mut self) -> bool {
-        for word in self.words.by_ref().filter(|word| !word.is_empty()) {
-            self.token.text.clear();
-            self.token.text.push_str(word);
-            self.token.position = self.token.position.wrapping_add(1);
-            return true;
-        }
-        false
+        let Some(word) = self.words.by_ref().find(|word| !word.is_empty()) else { return false };
+        self.token.text.clear();
+        self.token.text.push_str(word);
+        self.token.position = self.token.position.wrapping_add(1);
+        true
     }
 
     fn token(&self) -> &Token {

@@ -12,7 +12,7 @@ use super::merge::Fragment;
 
 /// Replaces totals by increases. Fragments that only give a base are left out.
 pub(super) fn increases(mut totals: Vec<Fragment>, since: UnixNanos) -> Vec<Fragment> {
-    totals.sort_by(|a, b| (a.last_time, a.window, a.start).cmp(&(b.last_time, b.window, b.start)));
+    totals.sort_by_key(|total| (total.last_time, total.window, total.start));
     let mut increases = Vec::with_capacity(totals.len());
     let mut before: Option<&Fragment> = None;
     for total in &totals {

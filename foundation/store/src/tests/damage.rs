@@ -106,7 +106,9 @@ async fn a_segment_that_is_not_readable_makes_the_answer_partial() {
     let table = scene.table(TableName::Logs);
     publish(&table, logs(1, &[("first", 0)]), 1).await;
     publish(&table, logs(2, &[("second", 0)]), 2).await;
-    let victim = table.snapshot().await.unwrap().segments[0].path.clone();
+    let snapshot = table.snapshot().await.unwrap();
+    let first = snapshot.segments.iter().find(|segment| segment.offsets.0 == LogOffset(1)).unwrap();
+    let victim = first.path.clone();
     for damage in [Some(vec![0; 100]), Some(Vec::new()), None] {
         match damage {
             Some(bytes) => fs::write(path(&scene, &victim), bytes).unwrap(),
