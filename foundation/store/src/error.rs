@@ -125,14 +125,6 @@ pub enum StoreError {
     /// A worker thread was lost.
     #[error("background work failed: {0}")]
     Background(String),
-    /// An answer is larger than its limit.
-    #[error("{what} exceeds {limit}")]
-    TooLarge {
-        /// What was read.
-        what: &'static str,
-        /// The limit with its unit.
-        limit: String,
-    },
 }
 
 impl StoreError {
@@ -158,9 +150,7 @@ impl Classify for StoreError {
             | StoreError::BrokenLog { .. }
             | StoreError::DamagedIndex { .. }
             | StoreError::Histogram(_) => ErrorClass::Corrupt,
-            StoreError::UnknownFormat { .. } | StoreError::UnknownProtocol { .. } | StoreError::TooLarge { .. } => {
-                ErrorClass::Reject
-            }
+            StoreError::UnknownFormat { .. } | StoreError::UnknownProtocol { .. } => ErrorClass::Reject,
             StoreError::Arrow(_)
             | StoreError::AlreadyConsumed { .. }
             | StoreError::NotLive { .. }

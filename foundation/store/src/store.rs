@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use daymark_guard::{Clock, SystemClock};
 use daymark_model::TenantId;
+use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::cache::Cache;
 use crate::{Disk, StoreError, Table, TableName, format};
@@ -99,14 +99,5 @@ impl Store {
         let mut tenants: Vec<TenantId> = listed.common_prefixes.iter().filter_map(name).collect();
         tenants.sort();
         Ok(tenants)
-    }
-
-    /// Whether the directory answers: for readiness checks.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub async fn ready(&self) -> Result<(), StoreError> {
-        self.shared.objects.head(&Path::from("FORMAT")).await?;
-        Ok(())
     }
 }

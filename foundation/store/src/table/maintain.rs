@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Release};
 
-use daymark_model::{TimeRange, UnixNanos};
+use daymark_model::UnixNanos;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
@@ -46,15 +46,6 @@ impl Table {
         }
         done.files_deleted = self.vacuum().await?;
         Ok(done)
-    }
-
-    /// Rows published in `range`, from statistics alone: an upper bound.
-    ///
-    /// # Errors
-    /// As [`Table::snapshot`].
-    pub async fn rows_at_most(&self, range: TimeRange) -> Result<u64, StoreError> {
-        let snapshot = self.snapshot().await?;
-        Ok(snapshot.segments.iter().filter(|segment| segment.overlaps(range)).map(|segment| segment.rows).sum())
     }
 
     /// Deletes files of removed segments, of segments that never were committed, and log files a checkpoint covers,
