@@ -87,11 +87,15 @@ impl Check {
             .and_then(|all| all.iter().find(|incident| incident["slo"] == page.label("slo")))
             .with_context(|| format!("the UI shows no open incident for the page: {incidents}"))?;
         for link in ["runbook", "dashboard"] {
-            ensure!(incident[link].as_str().is_some_and(|url| !url.is_empty()), "the incident has no {link}: {incident}");
+            ensure!(
+                incident[link].as_str().is_some_and(|url| !url.is_empty()),
+                "the incident has no {link}: {incident}"
+            );
         }
         let trace_id = incident["example_trace_id"].as_str().context("the incident has no example trace")?;
         let trace = self.get(&format!("/api/v1/traces/{trace_id}")).await?;
-        let has_error = trace["spans"].as_array().is_some_and(|spans| spans.iter().any(|span| span["status"] == "error"));
+        let has_error =
+            trace["spans"].as_array().is_some_and(|spans| spans.iter().any(|span| span["status"] == "error"));
         ensure!(has_error, "the example trace {trace_id} shows no error: {trace}");
         Ok(())
     }

@@ -19,9 +19,11 @@ const THRESHOLD: (u64, u64) = (144, 10_000);
 
 /// The first instant at which page-fast should fire, if it should at all. `outcomes` are in order of time.
 pub(crate) fn page_fast_due(outcomes: &[Outcome]) -> Option<UnixNanos> {
-    outcomes.iter().filter(|outcome| outcome.bad).map(|outcome| outcome.at).find(|&at| {
-        exceeds(outcomes, at, LONG_S) && exceeds(outcomes, at, SHORT_S)
-    })
+    outcomes
+        .iter()
+        .filter(|outcome| outcome.bad)
+        .map(|outcome| outcome.at)
+        .find(|&at| exceeds(outcomes, at, LONG_S) && exceeds(outcomes, at, SHORT_S))
 }
 
 fn exceeds(outcomes: &[Outcome], now: UnixNanos, window_s: u64) -> bool {

@@ -48,7 +48,10 @@ pub async fn run(options: DemoOptions, drain: Drain) -> anyhow::Result<()> {
     let say = |text: &str| tell(text);
     let api = Check::new(options.http)?;
     api.wait_until_ready().await?;
-    say(&format!("Daymark is up: http://{}  (OTLP gRPC {}, HTTP {})", options.http, options.otlp_grpc, options.otlp_http));
+    say(&format!(
+        "Daymark is up: http://{}  (OTLP gRPC {}, HTTP {})",
+        options.http, options.otlp_grpc, options.otlp_http
+    ));
 
     let outcomes = Outcomes::default();
     let history_end = SystemClock.now();
@@ -59,7 +62,8 @@ pub async fn run(options: DemoOptions, drain: Drain) -> anyhow::Result<()> {
 
     let shop = Shop::start(&options.executable, &format!("http://{}", options.otlp_grpc)).await?;
     let traffic_drain = Drain::new();
-    let orders = tokio::spawn(traffic::place_orders(shop.url("frontend").to_owned(), outcomes.clone(), traffic_drain.clone()));
+    let orders =
+        tokio::spawn(traffic::place_orders(shop.url("frontend").to_owned(), outcomes.clone(), traffic_drain.clone()));
     say(&format!("the shop is open: 6 services, {} orders a second", traffic::ORDERS_PER_SECOND));
 
     let story = tell_story(&options, &shop, &outcomes, &api, history_end);

@@ -11,12 +11,8 @@ fn python(script: &str, arguments: &[String]) -> Value {
     let folder: PathBuf = workspace_root().join("tests/python");
     let program = folder.join(".venv/bin/python");
     assert!(program.exists(), "{} is missing: run `make test`, which installs it", program.display());
-    let output = Command::new(program)
-        .arg(folder.join(script))
-        .args(arguments)
-        .stderr(Stdio::piped())
-        .output()
-        .unwrap();
+    let output =
+        Command::new(program).arg(folder.join(script)).args(arguments).stderr(Stdio::piped()).output().unwrap();
     assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }

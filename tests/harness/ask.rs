@@ -49,8 +49,7 @@ impl Ask {
         if let Some(key) = &self.key {
             request = request.bearer_auth(key);
         }
-        let answer =
-            request.json(&serde_json::json!({ "query": query, "format": "json" })).send().await.unwrap();
+        let answer = request.json(&serde_json::json!({ "query": query, "format": "json" })).send().await.unwrap();
         let (status, text) = (answer.status(), answer.text().await.unwrap());
         assert!(status.is_success(), "{query}: {text}");
         let answer: Value = serde_json::from_str(&text).unwrap();

@@ -167,7 +167,8 @@ impl System {
     }
 
     fn take(&mut self, role: Role) -> Program {
-        let at = self.programs.iter().position(|(r, _)| *r == role).unwrap_or_else(|| panic!("{role:?} is not running"));
+        let at =
+            self.programs.iter().position(|(r, _)| *r == role).unwrap_or_else(|| panic!("{role:?} is not running"));
         self.programs.remove(at).1
     }
 

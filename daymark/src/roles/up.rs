@@ -57,7 +57,12 @@ pub(crate) async fn run_until(args: UpArgs, drain: Drain) -> anyhow::Result<()> 
     let definitions_routes = guard::for_default_tenant(dashboards.merge(alerts.router()), taken.clone());
     let service = query::router(reader, hot, taken)?.merge(definitions_routes).merge(health);
     process::serve(http, service, &drain);
-    tracing::info!("daymark is up: UI and API http://{}, OTLP gRPC {}, HTTP {}", args.http, args.otlp_grpc, args.otlp_http);
+    tracing::info!(
+        "daymark is up: UI and API http://{}, OTLP gRPC {}, HTTP {}",
+        args.http,
+        args.otlp_grpc,
+        args.otlp_http
+    );
 
     let result = process::until_stopped(&drain, telemetry, collector::failure(&collector)).await;
     process::finish(&storing).await;

@@ -50,7 +50,7 @@ macro_rules! hex_id {
 
             fn from_str(text: &str) -> Result<$name, InvalidId> {
                 let invalid = || InvalidId { expected: $len * 2, got: text.chars().take(80).collect() };
-                if text.len() != $len * 2 || !text.is_ascii() {
+                if text.len() != $len * 2 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                     return Err(invalid());
                 }
                 let mut bytes = [0; $len];
@@ -127,6 +127,7 @@ mod tests {
         assert_eq!(id.to_string(), "0af7651916cd43dd8448eb211c80319c");
         assert!("0af7".parse::<TraceId>().is_err());
         assert!("zz".repeat(16).parse::<TraceId>().is_err());
+        assert!("+f".repeat(16).parse::<TraceId>().is_err(), "a sign is not a digit");
         assert!("ü".repeat(8).parse::<SpanId>().is_err());
     }
 }

@@ -165,8 +165,7 @@ impl LedgerRow {
     /// Received less the sum of all outcomes: 0 when every item is explained.
     pub fn unexplained(&self) -> i64 {
         let lost = |by: &BTreeMap<String, u64>| by.values().sum::<u64>();
-        let explained =
-            self.stored + lost(&self.rejected) + lost(&self.shed) + lost(&self.sampled) + self.in_flight;
+        let explained = self.stored + lost(&self.rejected) + lost(&self.shed) + lost(&self.sampled) + self.in_flight;
         self.received as i64 - explained as i64
     }
 }
