@@ -9,10 +9,10 @@ use daymark_wire::DecodeError;
 #[derive(Debug, thiserror::Error)]
 pub enum CollectorError {
     /// The ingest log failed.
-    #[error("ingest log: {0}")]
+    #[error(transparent)]
     Log(#[from] LogError),
     /// A table failed.
-    #[error("store: {0}")]
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// A frame of the log does not decode, although it was checked before it was appended.
     #[error("frame {offset} of the log: {source}")]
@@ -23,7 +23,7 @@ pub enum CollectorError {
         source: DecodeError,
     },
     /// Columns do not fit their table.
-    #[error("arrow: {0}")]
+    #[error(transparent)]
     Arrow(#[from] arrow::error::ArrowError),
     /// A file of the collector cannot be read or written.
     #[error("{path}: {source}")]

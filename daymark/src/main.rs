@@ -45,6 +45,26 @@ async fn run(command: Command) -> anyhow::Result<()> {
 
 #[expect(clippy::print_stderr, reason = "the last word of the program")]
 fn fail(error: &anyhow::Error) -> std::process::ExitCode {
-    eprintln!("daymark: {error:#}");
+    eprintln!("daymark: {}", told(error));
     std::process::ExitCode::FAILURE
+}
+
+/// The message and its causes; a cause that the message already contains is not said twice.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().skip(1).fold(error.to_string(), |said, cause| {
+        let cause = cause.to_string();
+        if said.contains(&cause) { said } else { format!("{said}: {cause}") }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let cause = || anyhow::anyhow!("no space left");
+        assert_eq!(told(&cause().context("cannot write x")), "cannot write x: no space left");
+        assert_eq!(told(&cause().context("cannot write x: no space left")), "cannot write x: no space left");
+    }
 }

@@ -91,6 +91,8 @@ impl Ask {
 
     /// Every item that was received is explained, at every component (design G3). Waits for work in hand to end.
     pub async fn ledger_balances(&self) -> Value {
+        // An agent reports its counts with a heartbeat, every second.
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
         let started = Instant::now();
         loop {
             let ledger = self.get("/api/v1/ledger").await;

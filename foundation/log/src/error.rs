@@ -22,7 +22,9 @@ pub enum LogError {
         dir: PathBuf,
     },
     /// A segment was written by a version of Daymark that this one does not know.
-    #[error("{file}: log format version {found} is unknown, this program reads version {supported}")]
+    #[error(
+        "{file}: log format version {found} is unknown, this program reads version {supported}: open it with the version of Daymark that wrote it, or use another --data-dir"
+    )]
     UnknownVersion {
         /// The segment file.
         file: PathBuf,

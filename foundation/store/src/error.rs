@@ -44,7 +44,9 @@ pub enum StoreError {
         reason: String,
     },
     /// The data was written by another version of Daymark.
-    #[error("{path} has format {found}, this version of daymark reads format {supported}")]
+    #[error(
+        "{path} has format {found}, this program reads format {supported}: open it with the version of Daymark that wrote it, or use another --data-dir"
+    )]
     UnknownFormat {
         /// The `FORMAT` file.
         path: String,

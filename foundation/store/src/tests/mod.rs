@@ -2,7 +2,7 @@
 
 mod commits;
 mod damage;
-mod figures;
+mod many_files;
 mod reading;
 mod remote;
 mod samples;
