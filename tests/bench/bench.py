@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
-import urllib.parse
+import urllib.error
 import urllib.request
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -61,6 +61,15 @@ class Daymark:
         request = urllib.request.Request(f"http://{self.http}/api/v1/sql", body, {"content-type": "application/json"})
         with urllib.request.urlopen(request, timeout=300) as answer:
             return json.load(answer)["rows"]
+
+    def has_sql(self):
+        try:
+            self.sql("select 1")
+            return True
+        except urllib.error.HTTPError as error:
+            assert error.code == 501, error
+            print("  built without SQL: counts are compared through the API only", flush=True)
+            return False
 
     def published(self, table):
         return sum(f.stat().st_size for f in (self.data / "tables/default" / table).rglob("*") if f.is_file())
@@ -124,11 +133,14 @@ def logs(args, work):
     daymark, truth = ingest(args, "logs", work)
     n = truth["n"]
     print(f"  {daymark.published('logs') / n:.1f} bytes a record published, index included", flush=True)
-    equal(daymark.sql("select count(*) from logs")[0][0], n, "count")
-    equal(dict(map(tuple, daymark.sql("select service_name, count(*) from logs group by 1"))),
-          {k[8:]: v for k, v in truth.items() if k.startswith("service_")}, "by service")
-    equal(daymark.sql("select count(*) from logs where match(body, 'timeout')")[0][0], truth["word_timeout"], "timeout")
     span = f"start={truth['end'] - 7200}&end={truth['end'] + 60}"
+    equal(daymark.get(f"/api/v1/logs?limit=1&{span}")["matched"], n, "records")
+    if daymark.has_sql():
+        equal(daymark.sql("select count(*) from logs")[0][0], n, "count")
+        equal(dict(map(tuple, daymark.sql("select service_name, count(*) from logs group by 1"))),
+              {k[8:]: v for k, v in truth.items() if k.startswith("service_")}, "by service")
+        timeouts = daymark.sql("select count(*) from logs where match(body, 'timeout')")[0][0]
+        equal(timeouts, truth["word_timeout"], "timeout")
     for name, word, key in [("rare word", "needleword*", "needle"), ("word in 0.1 %", "timeout", "word_timeout"),
                             ("word in 0.1 %", "deadlock", "word_deadlock")]:
         timed(daymark, f"{name}: {word}", f"/api/v1/logs?query={word}&limit=100&{span}", args.runs,
@@ -145,11 +157,13 @@ def traces(args, work):
     tables = ["spans", "traces", "metrics_10s", "metrics_1m"]
     sizes = {table: daymark.published(table) / n for table in tables}
     print("  bytes a span published: " + ", ".join(f"{t} {b:.1f}" for t, b in sizes.items()), flush=True)
-    equal(daymark.sql("select count(*) from spans")[0][0], n, "count")
-    equal(daymark.sql("select count(*) from traces")[0][0], truth["traces"], "traces")
-    equal(daymark.sql("select sum(span_count) from traces")[0][0], n, "spans in traces")
-    derived = daymark.sql("select sum(count) from metrics_1m where metric = 'traces.span.metrics.duration'")[0][0]
-    equal(int(derived), n, "derived count")
+    span = f"start={truth['end'] - 7200}&end={truth['end'] + 600}"
+    derived = daymark.get(f"/api/v1/metrics/range?metric=traces.span.metrics.duration&fn=count&step=600&{span}")
+    equal(sum(point[1] or 0 for series in derived["series"] for point in series["points"]), n, "derived count")
+    if daymark.has_sql():
+        equal(daymark.sql("select count(*) from spans")[0][0], n, "count")
+        equal(daymark.sql("select count(*) from traces")[0][0], truth["traces"], "traces")
+        equal(daymark.sql("select sum(span_count) from traces")[0][0], n, "spans in traces")
     samples = [sample.split(":") for sample in truth["trace_ids"]]
 
     def by_id():
@@ -166,7 +180,6 @@ def traces(args, work):
             equal(len(answer["spans"]), spans, trace_id)
     times.sort()
     print(f"  {'trace by id, warm':44} p50 {times[len(times) // 2]:8.1f} ms   max {times[-1]:8.1f} ms", flush=True)
-    span = f"start={truth['end'] - 7200}&end={truth['end'] + 60}"
     found = lambda a: equal(len(a["traces"]), 20, "traces found")
     timed(daymark, "search: service, limit 20", f"/api/v1/traces?service=checkout&limit=20&{span}", args.runs, found)
     timed(daymark, "search: service, duration > 100 ms",
