@@ -16,7 +16,7 @@ demo: ui/dist/index.html ## run the whole path on embedded defaults: a shop that
 
 test: ui/dist/index.html ## run every test, end to end ones with real processes, SDKs and a browser included
 	tests/set-up.sh
-	cargo build --locked --workspace
+	cargo build --locked --workspace --bins --tests
 	tests/run.sh
 
 build: ui/dist/index.html ## make target/release/daymark and target/release/daymark-agent
