@@ -71,6 +71,13 @@ impl Collector {
             Ok(IngestLog::open(log_options, Arc::new(RealFileSystem), LogOffset(0))?)
         })
         .await?;
+        let newest = consumed.values().flatten().copied().max().unwrap_or_default();
+        if log.durable() < newest {
+            let (log, tables) = (log.durable().0, newest.0);
+            tracing::error!(log, tables, "the ingest log is behind the tables: what it held beyond them is lost");
+        }
+        // A new frame must not get an offset that a table takes for one it holds.
+        log.skip_to(newest);
         let parts = Parts { options, clock, log, store, consumed };
         let shared = Arc::new(Shared::new(parts, tokio::runtime::Handle::current()));
         let sealer = recover(&shared, recovered).await?;

@@ -99,10 +99,11 @@ impl Layers {
     }
 
     /// Turns what is frozen into a generation; `through` is the offset its commit will consume. `None` when nothing is.
-    pub(crate) fn seal(&mut self, through: LogOffset) -> Option<Vec<RecordBatch>> {
+    pub(crate) fn seal(&mut self, pending: Option<LogOffset>, through: LogOffset) -> Option<Vec<RecordBatch>> {
         let chunks = std::mem::take(&mut self.frozen);
         self.frozen_bytes = 0;
         let first = chunks.iter().map(|chunk| chunk.extent.first).min()?;
+        let first = pending.map_or(first, |pending| pending.min(first));
         let batches = chunks.iter().map(|chunk| chunk.batch.clone()).collect();
         self.sealing.push_back(Generation { chunks, first, through });
         Some(batches)
@@ -216,7 +217,7 @@ mod tests {
     fn every_layer_answers_exactly_the_rows_after_an_offset() {
         let mut layers = Layers::new(LogOffset(0));
         layers.freeze(chunk(&[1, 1, 2])).unwrap();
-        layers.seal(LogOffset(2)).unwrap();
+        layers.seal(None, LogOffset(2)).unwrap();
         layers.freeze(chunk(&[3, 4])).unwrap();
         layers.freeze(chunk(&[4, 5])).unwrap();
         assert_eq!(read(&layers, 0).unwrap(), [1, 1, 2, 3, 4, 4, 5]);

@@ -225,8 +225,10 @@ impl Tenant {
                 _ => self.freeze(table)?,
             }
         }
-        self.pending[at(table)] = None;
-        Ok(self.layers[at(table)].seal(through))
+        // Rows may carry a later offset than what they were made of (a trace's is that of its emission): until they are
+        // published, the log is needed from where the table last stood.
+        let first = self.pending[at(table)].take().map(|pending| pending.first);
+        Ok(self.layers[at(table)].seal(first, through))
     }
 
     fn freeze_fragments(&mut self, table: TableName, resolution: usize, through: LogOffset) -> Result<(), ArrowError> {
