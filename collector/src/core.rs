@@ -198,8 +198,9 @@ impl Shared {
             failure.get_or_insert_with(|| Arc::new(error));
             first
         });
-        self.seal_done.notify_all();
+        // Stopping takes the lock, so whoever looked for a failure before it was set is waiting by now and is woken.
         self.stop_seals();
+        self.seal_done.notify_all();
     }
 }
 

@@ -31,6 +31,8 @@ use crate::{decode, lookup};
 const TICK_MS: u64 = 200;
 /// Between looks at the outcome of an earlier copy of the same request.
 const REPEAT_POLL: Duration = Duration::from_millis(5);
+/// Longest wait for that outcome. Beyond it the copy is turned away, so that copies do not pile up while the log stalls.
+const REPEAT_WAIT: Duration = Duration::from_secs(1);
 /// What a client is told when it should come again, milliseconds.
 const RETRY_AFTER_MS: u64 = 1_000;
 
@@ -43,7 +45,13 @@ pub(crate) async fn accept(shared: Arc<Shared>, request: IngestRequest) -> Resul
     let mut counted = count(&shared, &admitted);
 
     let keys = dedup::keys(&request.tenant, request.stamp, request.content_hash);
-    if first_seen(&shared, &keys).await == Seen::Stored {
+    let Ok(seen) = tokio::time::timeout(REPEAT_WAIT, first_seen(&shared, &keys)).await else {
+        let message = "an earlier copy of this request is still under way: send it again later";
+        let refusal = Refusal::unavailable("under_way", message, RETRY_AFTER_MS);
+        counted.iter_mut().for_each(|items| turn_away(items, &refusal));
+        return Err(refusal);
+    };
+    if seen == Seen::Stored {
         counted.iter_mut().for_each(|items| items.reject("duplicate", items.items()));
         return Ok(answer(&admitted));
     }
