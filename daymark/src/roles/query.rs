@@ -72,6 +72,8 @@ pub(crate) fn dashboards_router(dir: Option<&Path>, definitions: &Definitions) -
 /// Every error found, one a line.
 pub(crate) fn definitions(dir: Option<&Path>) -> anyhow::Result<Definitions> {
     let Some(dir) = dir else { return Ok(Definitions::default()) };
+    // An empty folder is somebody's choice; a folder that is not there is a typing error that would page nobody.
+    anyhow::ensure!(dir.is_dir(), "--definitions {} is not a folder", dir.display());
     Definitions::load(dir).map_err(|errors| all_of("definitions", &errors))
 }
 
@@ -107,4 +109,16 @@ pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
     process::serve(http, router, &drain);
     tracing::info!(http = %args.http, "query service is ready");
     process::until_stopped(&drain, telemetry, std::future::pending()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definitions_that_are_not_there_are_refused() {
+        let error = definitions(Some(Path::new("/no/such/folder"))).unwrap_err().to_string();
+        assert!(error.contains("/no/such/folder is not a folder"), "{error}");
+        assert!(definitions(None).unwrap().slos.is_empty());
+    }
 }
