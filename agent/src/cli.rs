@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use daymark_guard::{Drain, SystemClock};
+use daymark_guard::{Drain, SystemClock, secret};
 use daymark_model::TenantId;
+use daymark_telemetry::{OWN_TENANT, SelfExport, own_key_file};
 use daymark_wire::{
     CollectorClient, CollectorClientOptions, ReceiveOptions, TenantKeys, http_router, read_key_file, serve_grpc,
     serve_http,
@@ -42,6 +43,10 @@ pub struct AgentArgs {
     /// Bytes of batches that may wait for the collector.
     #[arg(long, value_name = "BYTES", default_value_t = 128 << 20)]
     pub queue_bytes: u64,
+    /// Send the agent's own telemetry through itself, as tenant `daymark`, when it has a key of that tenant: in the key
+    /// file, or in DATA_DIR/telemetry.key where it shares the folder with a collector.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub self_telemetry: bool,
 }
 
 /// Runs an agent until SIGTERM or SIGINT, then finishes what it has in hand.
@@ -51,12 +56,16 @@ pub struct AgentArgs {
 pub async fn run(args: AgentArgs) -> Result<(), AgentError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(AgentError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(AgentError::Signal)?;
-    let keys = args.key_file.as_deref().map(read_keys).transpose()?.unwrap_or_default();
+    let mut keys = args.key_file.as_deref().map(read_keys).transpose()?.unwrap_or_default();
     let mut options = AgentOptions::new(&args.data_dir);
     options.queue_bytes = args.queue_bytes;
     if !keys.first_by_tenant.is_empty() {
         options.tenants = keys.first_by_tenant.keys().cloned().collect();
     }
+    let own_key = if args.self_telemetry { keys.take_own(&args.data_dir)? } else { None };
+    let endpoint = format!("http://{}", args.otlp_grpc);
+    let export = own_key.map(|key| SelfExport { endpoint, key, service: "daymark-agent" });
+    let telemetry = daymark_telemetry::start(export.as_ref())?;
     let upstream = CollectorClient::new(CollectorClientOptions {
         url: args.collector.clone(),
         key: None,
@@ -68,6 +77,7 @@ pub async fn run(args: AgentArgs) -> Result<(), AgentError> {
     let (grpc, http) = (listen(args.otlp_grpc).await?, listen(args.otlp_http).await?);
     let drain = Drain::new();
     let agent = Agent::start(options, Arc::new(upstream), Arc::new(SystemClock), drain.clone()).await?;
+    telemetry.watch_ledger(agent.ledger());
     let receive = ReceiveOptions { keys: keys.accepted, ..ReceiveOptions::new(agent.ledger()) };
     let router = http_router(Arc::new(agent.clone()), receive.clone()).merge(health_router(agent.clone()));
     drain.spawn(serve_http(http, router, drain.clone()));
@@ -79,6 +89,7 @@ pub async fn run(args: AgentArgs) -> Result<(), AgentError> {
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping: finishing what is in hand");
+    telemetry.shutdown().await;
     drain.begin();
     if !drain.finished(deliver_timeout + DRAIN_GRACE).await {
         let (items, _) = agent.waiting();
@@ -96,6 +107,27 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, AgentError> {
 struct Keys {
     accepted: TenantKeys,
     first_by_tenant: BTreeMap<TenantId, String>,
+}
+
+impl Keys {
+    /// The key of the agent's own telemetry, if it has one; it is accepted and sent on from now on.
+    fn take_own(&mut self, data_dir: &Path) -> Result<Option<String>, AgentError> {
+        let path = own_key_file(data_dir);
+        let unusable = |source: std::io::Error| AgentError::OwnKey { path: path.clone(), source };
+        let tenant = TenantId::parse(OWN_TENANT).map_err(|error| unusable(std::io::Error::other(error)))?;
+        if let Some(key) = self.first_by_tenant.get(&tenant) {
+            return Ok(Some(key.clone()));
+        }
+        let key = match secret::existing_key(&path) {
+            Ok(key) => key,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unusable(error)),
+        };
+        let accepted = self.accepted.with(key.clone(), tenant.clone());
+        self.accepted = accepted.map_err(|error| unusable(std::io::Error::other(error)))?;
+        self.first_by_tenant.insert(tenant, key.clone());
+        Ok(Some(key))
+    }
 }
 
 fn read_keys(path: &Path) -> Result<Keys, AgentError> {
@@ -118,5 +150,21 @@ mod tests {
         let keys = read_keys(file.path()).unwrap();
         let first: Vec<_> = keys.first_by_tenant.iter().map(|(tenant, key)| (tenant.as_str(), key.as_str())).collect();
         assert_eq!(first, [("acme", "secret-one"), ("umbrella", "secret-three")]);
+    }
+
+    #[test]
+    fn own_telemetry_needs_a_key_of_its_tenant() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keys = Keys::default();
+        assert_eq!(keys.take_own(dir.path()).unwrap(), None, "without a key users' counts stay theirs");
+        let made = secret::shared_key(&own_key_file(dir.path())).unwrap();
+        assert_eq!(keys.take_own(dir.path()).unwrap(), Some(made));
+        assert_eq!(keys.first_by_tenant.keys().map(TenantId::as_str).collect::<Vec<_>>(), [OWN_TENANT]);
+        std::fs::write(own_key_file(dir.path()), "half").unwrap();
+        assert!(Keys::default().take_own(dir.path()).is_err());
+
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "daymark key-of-daymark\n").unwrap();
+        assert_eq!(read_keys(file.path()).unwrap().take_own(dir.path()).unwrap().as_deref(), Some("key-of-daymark"));
     }
 }

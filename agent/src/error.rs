@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use daymark_model::{Classify, ErrorClass, Refusal};
+use daymark_telemetry::TelemetryError;
 use daymark_wire::KeyFileError;
 
 /// Why an agent cannot start.
@@ -36,6 +37,17 @@ pub enum AgentError {
     /// The collector's address cannot be used.
     #[error("collector: {0}")]
     Collector(#[source] Refusal),
+    /// Its own telemetry cannot start.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// The key of its own telemetry cannot be read.
+    #[error("key of own telemetry {path}: {source}")]
+    OwnKey {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The process cannot be told to stop.
     #[error("signal handler: {0}")]
     Signal(#[source] std::io::Error),
@@ -45,8 +57,8 @@ impl Classify for AgentError {
     fn class(&self) -> ErrorClass {
         match self {
             AgentError::Locked { .. } | AgentError::Listen { .. } => ErrorClass::Retry,
-            AgentError::Identity { .. } | AgentError::Signal(_) => ErrorClass::Bug,
-            AgentError::KeyFile(_) | AgentError::Collector(_) => ErrorClass::Reject,
+            AgentError::Identity { .. } | AgentError::Signal(_) | AgentError::OwnKey { .. } => ErrorClass::Bug,
+            AgentError::KeyFile(_) | AgentError::Collector(_) | AgentError::Telemetry(_) => ErrorClass::Reject,
         }
     }
 }

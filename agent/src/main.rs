@@ -1,10 +1,7 @@
 //! `daymark-agent`: the agent as a small binary of its own, to run on every host.
 
-use std::io::IsTerminal;
-
 use clap::Parser;
 use daymark_agent::cli::{AgentArgs, run};
-use tracing_subscriber::EnvFilter;
 
 #[derive(Parser)]
 #[command(name = "daymark-agent", version, about)]
@@ -18,9 +15,6 @@ const WORKER_THREADS_MAX: usize = 4;
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_env("DAYMARK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let ansi = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
     let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(WORKER_THREADS_MAX));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     Ok(runtime.block_on(run(cli.agent))?)

@@ -79,6 +79,8 @@ pub(crate) struct UpArgs {
     pub(crate) http: SocketAddr,
     #[command(flatten)]
     pub(crate) tuning: CollectorTuning,
+    #[command(flatten)]
+    pub(crate) own: OwnArgs,
 }
 
 /// Limits of the collector an operator may want to change.
@@ -90,9 +92,22 @@ pub(crate) struct CollectorTuning {
     /// A table is published when its oldest waiting row is this old.
     #[arg(long, value_name = "MS", default_value_t = 60_000)]
     pub(crate) seal_interval_ms: u64,
-    /// Send Daymark's own telemetry into itself, as tenant `daymark`.
+}
+
+/// Daymark's own telemetry.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct OwnArgs {
+    /// Send Daymark's own telemetry into itself, as tenant `daymark`, whose key is in DATA_DIR/telemetry.key.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub(crate) self_telemetry: bool,
+}
+
+/// Where a role that runs apart sends its own telemetry.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CollectorOtlp {
+    /// The collector's OTLP/gRPC address, for this role's own telemetry.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:14317")]
+    pub(crate) collector_otlp: String,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -107,6 +122,8 @@ pub(crate) struct CollectorArgs {
     pub(crate) otlp_http: SocketAddr,
     #[command(flatten)]
     pub(crate) tuning: CollectorTuning,
+    #[command(flatten)]
+    pub(crate) own: OwnArgs,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -125,6 +142,10 @@ pub(crate) struct QueryArgs {
     /// Where the web UI and the HTTP API are served.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) http: SocketAddr,
+    #[command(flatten)]
+    pub(crate) collector_otlp: CollectorOtlp,
+    #[command(flatten)]
+    pub(crate) own: OwnArgs,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -143,6 +164,10 @@ pub(crate) struct AlertsArgs {
     /// Where SLOs and incidents are served.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:18081")]
     pub(crate) http: SocketAddr,
+    #[command(flatten)]
+    pub(crate) collector_otlp: CollectorOtlp,
+    #[command(flatten)]
+    pub(crate) own: OwnArgs,
 }
 
 #[derive(Debug, Subcommand)]

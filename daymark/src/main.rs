@@ -9,7 +9,6 @@
 mod cli;
 mod commands;
 mod roles;
-mod telemetry;
 
 use clap::Parser;
 

@@ -127,12 +127,14 @@ impl System {
             Role::Query => {
                 add("http", self.http.to_string());
                 add("collector", format!("http://{}", self.collector_http));
+                add("collector-otlp", format!("http://{}", self.collector_grpc));
                 add("alerts", format!("http://{}", self.alerts_http));
                 Some("query")
             }
             Role::Alerts => {
                 add("http", self.alerts_http.to_string());
                 add("collector", format!("http://{}", self.collector_http));
+                add("collector-otlp", format!("http://{}", self.collector_grpc));
                 add("external-url", format!("http://{}", self.http));
                 Some("alerts")
             }

@@ -1,6 +1,7 @@
 //! The same path with all roles in one process and with each in its own.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use daymark_tests::{Client, System, SystemOptions, workspace_root};
 
@@ -44,4 +45,39 @@ async fn the_whole_path_works_in_one_process() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_whole_path_works_with_each_role_apart() {
     the_whole_path_works(true).await;
+}
+
+/// Own telemetry is read by tenant `daymark`, with the key in the data directory.
+async fn daymark_watches_itself(apart: bool, services: &[&str]) {
+    let definitions = Some(workspace_root().join("demo/definitions"));
+    let env = vec![("OTEL_METRIC_EXPORT_INTERVAL".to_owned(), "1000".to_owned())];
+    let system = System::start(SystemOptions { apart, definitions, env, ..SystemOptions::default() });
+    let key = std::fs::read_to_string(system.data_dir().join("telemetry.key")).unwrap();
+    let own = system.ask().with_key(&key);
+    let expected: BTreeSet<String> = services.iter().map(|service| (*service).to_owned()).collect();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let rows = own.sql("select distinct service_name from logs").await;
+        let logging: BTreeSet<String> = rows.iter().map(|row| row[0].as_str().unwrap().to_owned()).collect();
+        let metrics = own.get("/api/v1/metrics").await.to_string();
+        if logging == expected && metrics.contains("daymark.ledger.items") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{logging:?} of {expected:?} log; metrics {metrics}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let users = system.ask().sql_count("select count(*) from logs").await;
+    assert_eq!(users, 0, "own telemetry is not among the users'");
+    system.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn daymark_watches_itself_in_one_process() {
+    daymark_watches_itself(false, &["daymark"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn daymark_watches_itself_with_each_role_apart() {
+    let services = ["daymark-agent", "daymark-alerts", "daymark-collector", "daymark-query"];
+    daymark_watches_itself(true, &services).await;
 }

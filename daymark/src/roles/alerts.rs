@@ -6,11 +6,11 @@ use daymark_alerts::{Alerts, AlertsOptions};
 use daymark_guard::{Drain, SystemClock};
 
 use crate::cli::AlertsArgs;
-use crate::roles::{process, query};
-use crate::telemetry;
+use crate::roles::{keys, process, query};
 
 pub(crate) async fn run(args: AlertsArgs) -> anyhow::Result<()> {
-    let telemetry = telemetry::start(None)?;
+    let (_, own_key) = keys::with_own(&keys::read(args.data.key_file.as_deref())?, &args.data.data_dir)?;
+    let telemetry = process::telemetry(&args.own, "daymark-alerts", &args.collector_otlp.collector_otlp, own_key)?;
     let http = process::bind("SLOs and incidents", args.http).await?;
     let definitions = query::definitions(Some(&args.definitions))?;
     let (reader, hot) = query::remote_reader(&args.data.data_dir, &args.collector)?;

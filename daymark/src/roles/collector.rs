@@ -10,7 +10,6 @@ use daymark_wire::{ReceiveOptions, http_router, serve_grpc};
 
 use crate::cli::{CollectorArgs, CollectorTuning};
 use crate::roles::{guard, keys, process};
-use crate::telemetry;
 
 /// Opens the store and the log below `data_dir`, replays what is not yet published.
 ///
@@ -33,12 +32,13 @@ pub(crate) async fn failure(collector: &CollectorHandle) -> anyhow::Error {
 }
 
 pub(crate) async fn run(args: CollectorArgs) -> anyhow::Result<()> {
-    let telemetry = telemetry::start(None)?;
+    let (keys, own_key) = keys::with_own(&keys::read(args.data.key_file.as_deref())?, &args.data.data_dir)?;
+    let telemetry = process::telemetry(&args.own, "daymark-collector", &format!("http://{}", args.otlp_grpc), own_key)?;
     let grpc = process::bind("OTLP/gRPC", args.otlp_grpc).await?;
     let http = process::bind("OTLP/HTTP", args.otlp_http).await?;
-    let keys = keys::read(args.data.key_file.as_deref())?;
     let (listening, storing) = (Drain::new(), Drain::new());
     let collector = start(&args.data.data_dir, &args.tuning, &storing).await?;
+    telemetry.watch_ledger(collector.ledger());
     let receive = ReceiveOptions { keys, ..ReceiveOptions::new(collector.ledger()) };
     let ready = listening.clone();
     let router = http_router(Arc::new(collector.clone()), receive.clone())

@@ -8,13 +8,28 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
 use daymark_guard::Drain;
+use daymark_telemetry::{SelfExport, Telemetry};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::telemetry::Telemetry;
+use crate::cli::OwnArgs;
 
 /// Longest wait for work in hand at the end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(20);
+
+/// Starts the telemetry of a role that runs apart; `endpoint` is the collector's OTLP/gRPC address.
+///
+/// # Errors
+/// When the endpoint is unusable.
+pub(crate) fn telemetry(
+    own: &OwnArgs,
+    service: &'static str,
+    endpoint: &str,
+    key: String,
+) -> anyhow::Result<Telemetry> {
+    let export = own.self_telemetry.then(|| SelfExport { endpoint: endpoint.to_owned(), key, service });
+    Ok(daymark_telemetry::start(export.as_ref())?)
+}
 
 /// Binds early, so that a taken port is the first thing to be told.
 ///

@@ -14,7 +14,6 @@ use daymark_wire::TenantKeys;
 use crate::cli::QueryArgs;
 use crate::commands::check;
 use crate::roles::{guard, keys, process, proxy};
-use crate::telemetry;
 
 /// How long a read of unpublished rows may take.
 const HOT_TIMEOUT_MS: u64 = 10_000;
@@ -94,9 +93,9 @@ fn sql_engine(_reader: Arc<Reader>) -> anyhow::Result<Option<Arc<dyn SqlEngine>>
 }
 
 pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
-    let telemetry = telemetry::start(None)?;
+    let (keys, own_key) = keys::with_own(&keys::read(args.data.key_file.as_deref())?, &args.data.data_dir)?;
+    let telemetry = process::telemetry(&args.own, "daymark-query", &args.collector_otlp.collector_otlp, own_key)?;
     let http = process::bind("the UI and the HTTP API", args.http).await?;
-    let keys = keys::read(args.data.key_file.as_deref())?;
     let (reader, hot) = remote_reader(&args.data.data_dir, &args.collector)?;
     let definitions = definitions(args.definitions.as_deref())?;
     let drain = Drain::new();

@@ -6,11 +6,11 @@ use daymark_agent::{Agent, AgentOptions};
 use daymark_alerts::{Alerts, AlertsOptions};
 use daymark_guard::{Drain, SystemClock};
 use daymark_store::{HotSource, Reader};
+use daymark_telemetry::SelfExport;
 use daymark_wire::{Ingest, ReceiveOptions, http_router, serve_grpc};
 
 use crate::cli::UpArgs;
 use crate::roles::{collector, guard, keys, process, query};
-use crate::telemetry::{self, SelfExport};
 
 pub(crate) async fn run(args: UpArgs) -> anyhow::Result<()> {
     run_until(args, Drain::new()).await
@@ -24,13 +24,13 @@ pub(crate) async fn run_until(args: UpArgs, drain: Drain) -> anyhow::Result<()> 
     let grpc = process::bind("OTLP/gRPC", args.otlp_grpc).await?;
     let otlp_http = process::bind("OTLP/HTTP", args.otlp_http).await?;
     let http = process::bind("the UI and the HTTP API", args.http).await?;
-    let (taken, own_key) = keys::with_own(&keys::read(args.data.key_file.as_deref())?)?;
-    let export = args.tuning.self_telemetry.then(|| SelfExport {
+    let (taken, own_key) = keys::with_own(&keys::read(args.data.key_file.as_deref())?, &args.data.data_dir)?;
+    let export = args.own.self_telemetry.then(|| SelfExport {
         endpoint: format!("http://{}", args.otlp_grpc),
         key: own_key,
         service: "daymark",
     });
-    let telemetry = telemetry::start(export)?;
+    let telemetry = daymark_telemetry::start(export.as_ref())?;
     let definitions = query::definitions(args.definitions.as_deref())?;
     let dashboards = query::dashboards_router(args.definitions.as_deref(), &definitions)?;
 

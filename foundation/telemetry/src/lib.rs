@@ -1,8 +1,12 @@
 //! Daymark's own telemetry: logs to standard error, and, on request, spans, logs and ledger counts over OTLP into itself.
 //!
+//! Where it sits: beside every role; each role's process starts it once, with where to send.
+//!
 //! Feedback is impossible by construction: the exporter's own crates are filtered out, the ingest path opens no span and
 //! logs nothing per request, and the export goes to a tenant of its own (`daymark`), so users' counts stay theirs.
 
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
@@ -10,32 +14,56 @@ use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
-use opentelemetry_otlp::{LogExporter, MetricExporter, SpanExporter, WithExportConfig, WithTonicConfig};
+use opentelemetry_otlp::{
+    ExporterBuildError, LogExporter, MetricExporter, SpanExporter, WithExportConfig, WithTonicConfig,
+};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer};
 
 use daymark_model::Ledger;
 
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Tenant of Daymark's own telemetry, so that users' counts stay theirs.
+pub const OWN_TENANT: &str = "daymark";
+
+/// The file in a data directory with the key of [`OWN_TENANT`], which the roles that share the directory share.
+pub fn own_key_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("telemetry.key")
+}
+
 /// Where and as whom Daymark sends its own telemetry.
-pub(crate) struct SelfExport {
+pub struct SelfExport {
     /// OTLP/gRPC endpoint.
-    pub(crate) endpoint: String,
-    /// Key of tenant `daymark`.
-    pub(crate) key: String,
-    /// `service.instance.id` is the data directory, the name of the service is the role.
-    pub(crate) service: &'static str,
+    pub endpoint: String,
+    /// Key of [`OWN_TENANT`].
+    pub key: String,
+    /// `service.name`: `daymark`, or `daymark-` and the role where roles run apart.
+    pub service: &'static str,
+}
+
+/// Why own telemetry cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The key is not one line of printable ASCII.
+    #[error("the key of tenant {OWN_TENANT} cannot be sent as a header")]
+    Key,
+    /// The exporter cannot be made.
+    #[error("own telemetry: {0}")]
+    Exporter(#[from] ExporterBuildError),
+    /// Somebody else listens to this process's events.
+    #[error("own telemetry: {0}")]
+    Subscriber(#[from] TryInitError),
 }
 
 /// The running exporters.
 #[derive(Default)]
-pub(crate) struct Telemetry {
+pub struct Telemetry {
     traces: Option<SdkTracerProvider>,
     logs: Option<SdkLoggerProvider>,
     metrics: Option<SdkMeterProvider>,
@@ -52,48 +80,33 @@ fn own_filter() -> EnvFilter {
 /// Logs to standard error and, with `export`, over OTLP.
 ///
 /// # Errors
-/// When an exporter cannot be built or a subscriber is installed already.
-pub(crate) fn start(export: Option<SelfExport>) -> anyhow::Result<Telemetry> {
-    let stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(stderr_filter());
+/// [`TelemetryError`] when an exporter cannot be built or a subscriber is installed already.
+pub fn start(export: Option<&SelfExport>) -> Result<Telemetry, TelemetryError> {
+    let stderr = tracing_subscriber::fmt::layer()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .with_filter(stderr_filter());
     let Some(export) = export else {
         tracing_subscriber::registry().with(stderr).try_init()?;
         return Ok(Telemetry::default());
     };
-    let resource = Resource::builder().with_service_name(export.service).build();
+    let resource = Resource::builder()
+        .with_service_name(export.service)
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .build();
     let mut metadata = MetadataMap::new();
-    metadata.insert("x-daymark-key", export.key.parse()?);
+    metadata.insert("x-daymark-key", export.key.parse().map_err(|_| TelemetryError::Key)?);
     let traces = SdkTracerProvider::builder()
         .with_resource(resource.clone())
-        .with_batch_exporter(
-            SpanExporter::builder()
-                .with_tonic()
-                .with_endpoint(&export.endpoint)
-                .with_metadata(metadata.clone())
-                .with_timeout(EXPORT_TIMEOUT)
-                .build()?,
-        )
+        .with_batch_exporter(addressed(SpanExporter::builder().with_tonic(), export, &metadata).build()?)
         .build();
     let logs = SdkLoggerProvider::builder()
         .with_resource(resource.clone())
-        .with_batch_exporter(
-            LogExporter::builder()
-                .with_tonic()
-                .with_endpoint(&export.endpoint)
-                .with_metadata(metadata.clone())
-                .with_timeout(EXPORT_TIMEOUT)
-                .build()?,
-        )
+        .with_batch_exporter(addressed(LogExporter::builder().with_tonic(), export, &metadata).build()?)
         .build();
     let metrics = SdkMeterProvider::builder()
         .with_resource(resource)
-        .with_periodic_exporter(
-            MetricExporter::builder()
-                .with_tonic()
-                .with_endpoint(&export.endpoint)
-                .with_metadata(metadata)
-                .with_timeout(EXPORT_TIMEOUT)
-                .build()?,
-        )
+        .with_periodic_exporter(addressed(MetricExporter::builder().with_tonic(), export, &metadata).build()?)
         .build();
     tracing_subscriber::registry()
         .with(stderr)
@@ -103,9 +116,13 @@ pub(crate) fn start(export: Option<SelfExport>) -> anyhow::Result<Telemetry> {
     Ok(Telemetry { traces: Some(traces), logs: Some(logs), metrics: Some(metrics) })
 }
 
+fn addressed<B: WithExportConfig + WithTonicConfig>(builder: B, export: &SelfExport, metadata: &MetadataMap) -> B {
+    builder.with_endpoint(&export.endpoint).with_metadata(metadata.clone()).with_timeout(EXPORT_TIMEOUT)
+}
+
 impl Telemetry {
     /// Exports the counts of a ledger as `daymark.ledger.items`, one series an outcome.
-    pub(crate) fn watch_ledger(&self, ledger: Ledger) {
+    pub fn watch_ledger(&self, ledger: Ledger) {
         let Some(metrics) = &self.metrics else { return };
         metrics
             .meter("daymark")
@@ -137,7 +154,7 @@ impl Telemetry {
     }
 
     /// Stops the exporters; what they have not sent yet is given up after their time-out.
-    pub(crate) async fn shutdown(self) {
+    pub async fn shutdown(self) {
         // The SDK's shutdown blocks; losing the last of our own telemetry harms nobody.
         let _ = tokio::task::spawn_blocking(move || {
             let _ = self.traces.map(|provider| provider.shutdown());
