@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -path 'ui/dist/*' 2>/dev/null)
 
-.PHONY: help demo test build bench lint
+.PHONY: help demo test build bench soak lint
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,10 @@ build: ui/dist/index.html ## make target/release/daymark and target/release/daym
 bench: ui/dist/index.html ## print the figures of docs/performance.md
 	cargo build --locked --release -p daymark -p daymark-agent -p daymark-tests --bins
 	tests/bench.sh
+
+soak: ui/dist/index.html ## ten minutes at a steady rate: memory, and acknowledgements beside raw fdatasync
+	cargo build --locked --release -p daymark -p daymark-agent -p daymark-tests --bins
+	python3 tests/bench/soak.py --bin "$${CARGO_TARGET_DIR:-target}/release"
 
 lint: ## formatting, clippy, dependency policy
 	cargo fmt --all --check

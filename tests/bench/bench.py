@@ -46,11 +46,17 @@ class Daymark:
         fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
 
-    def peak_mb(self):
+    def memory_mb(self, field):
         for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM"):
+            if line.startswith(field):
                 return int(line.split()[1]) / 1024
         return 0
+
+    def peak_mb(self):
+        return self.memory_mb("VmHWM")
+
+    def rss_mb(self):
+        return self.memory_mb("VmRSS")
 
     def get(self, path):
         with urllib.request.urlopen(f"http://{self.http}{path}", timeout=120) as answer:
@@ -210,4 +216,5 @@ def main():
         shutil.rmtree(work, ignore_errors=True)
 
 
-main()
+if __name__ == "__main__":
+    main()
