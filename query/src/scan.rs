@@ -1,9 +1,10 @@
 //! Reads rows of a view with the text index and bloom filters applied, segment by segment, and keeps the receipt.
 
 use arrow::array::RecordBatch;
-use daymark_model::{Classify, ErrorClass};
+use daymark_model::{Classify, ErrorClass, TimeRange};
 use daymark_store::{BodyQuery, Filter, ReadSpec, RowChoice, Segment, StoreError, View};
 use futures::{StreamExt, TryStreamExt};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::QueryError;
 
@@ -30,33 +31,52 @@ enum Outcome {
     Missing(String),
 }
 
+/// What pruning left to read of a view.
+pub(crate) struct Pruned {
+    /// Each segment with the rows to look at, or why it cannot be read.
+    segments: Vec<(Segment, Result<RowChoice, StoreError>)>,
+    /// Rows to look at in all published segments.
+    pub(crate) rows: u64,
+}
+
 /// All rows of `view` that are wanted, in no order.
 pub(crate) async fn rows(view: &mut View, wanted: Wanted) -> Result<Vec<RecordBatch>, QueryError> {
+    let pruned = prune(view, &wanted).await?;
+    read(view, pruned, wanted).await
+}
+
+/// Asks the indexes which rows of `view` must be looked at; the columns of `wanted` do not matter yet.
+pub(crate) async fn prune(view: &View, wanted: &Wanted) -> Result<Pruned, QueryError> {
+    let range = view.range;
+    let asks = view.segments.clone().into_iter().map(|segment| {
+        let wanted = wanted.clone();
+        on_a_thread(async move {
+            let choice = choose(&segment, range, &wanted).await;
+            (segment, choice)
+        })
+    });
+    let segments: Vec<_> = futures::stream::iter(asks).buffered(PARALLEL_SEGMENTS).try_collect().await?;
+    let rows = segments.iter().filter_map(|(segment, choice)| Some(choice.as_ref().ok()?.count(segment.meta().rows)));
+    Ok(Pruned { rows: rows.sum(), segments })
+}
+
+/// Reads what pruning left.
+pub(crate) async fn read(view: &mut View, pruned: Pruned, wanted: Wanted) -> Result<Vec<RecordBatch>, QueryError> {
     let mut filters = vec![Filter::time(view.table, view.range)];
-    filters.extend(wanted.filters.iter().cloned());
+    filters.extend(wanted.filters);
     let columns = wanted.columns.iter().map(|&column| column.to_owned()).collect();
     let spec = ReadSpec { columns: Some(columns), filters, ..ReadSpec::default() };
 
-    let range = view.range;
-    let reads = view.segments.clone().into_iter().map(|segment| {
-        let (spec, wanted) = (&spec, &wanted);
-        async move {
-            match read(&segment, range, spec, wanted).await {
-                Ok((looked_at, batches)) => Ok(Outcome::Read(looked_at, batches)),
-                Err(error) if matches!(error.class(), ErrorClass::Corrupt | ErrorClass::Retry) => {
-                    // WARN: rows are missing from this answer, which its receipt says.
-                    tracing::warn!(segment = segment.meta().path, %error, "segment is not readable");
-                    Ok(Outcome::Missing(format!("segment {}: {error}", segment.meta().path)))
-                }
-                Err(error) => Err(error),
-            }
-        }
+    let reads = pruned.segments.into_iter().map(|(segment, choice)| {
+        let spec = spec.clone();
+        on_a_thread(async move { outcome(&segment, read_chosen(&segment, choice, spec).await) })
     });
-    let outcomes: Vec<Outcome> = futures::stream::iter(reads).buffered(PARALLEL_SEGMENTS).try_collect().await?;
+    let outcomes: Vec<Result<Outcome, StoreError>> =
+        futures::stream::iter(reads).buffered(PARALLEL_SEGMENTS).try_collect().await?;
 
     let mut batches = Vec::new();
     for outcome in outcomes {
-        match outcome {
+        match outcome? {
             Outcome::Read(looked_at, read) => {
                 view.receipt.segments_read += u64::from(looked_at > 0);
                 view.receipt.rows_scanned += looked_at;
@@ -72,12 +92,37 @@ pub(crate) async fn rows(view: &mut View, wanted: Wanted) -> Result<Vec<RecordBa
     Ok(batches)
 }
 
-async fn read(
+/// Runs the work on any thread of the runtime, so that segments are decoded side by side; it ends with its future.
+async fn on_a_thread<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, QueryError> {
+    Ok(AbortOnDropHandle::new(tokio::spawn(work)).await?)
+}
+
+fn outcome(segment: &Segment, read: Result<(u64, Vec<RecordBatch>), StoreError>) -> Result<Outcome, StoreError> {
+    match read {
+        Ok((looked_at, batches)) => Ok(Outcome::Read(looked_at, batches)),
+        Err(error) if matches!(error.class(), ErrorClass::Corrupt | ErrorClass::Retry) => {
+            // WARN: rows are missing from this answer, which its receipt says.
+            tracing::warn!(segment = segment.meta().path, %error, "segment is not readable");
+            Ok(Outcome::Missing(format!("segment {}: {error}", segment.meta().path)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn read_chosen(
     segment: &Segment,
-    range: daymark_model::TimeRange,
-    spec: &ReadSpec,
-    wanted: &Wanted,
+    choice: Result<RowChoice, StoreError>,
+    spec: ReadSpec,
 ) -> Result<(u64, Vec<RecordBatch>), StoreError> {
+    let rows = choice?;
+    if rows.is_empty() {
+        return Ok((0, Vec::new()));
+    }
+    let looked_at = rows.count(segment.meta().rows);
+    Ok((looked_at, segment.read(&ReadSpec { rows, ..spec }).await?))
+}
+
+async fn choose(segment: &Segment, range: TimeRange, wanted: &Wanted) -> Result<RowChoice, StoreError> {
     let mut rows = RowChoice::All;
     if let Some((column, value)) = &wanted.bloom {
         rows = segment.bloom(column, value).await?;
@@ -93,9 +138,5 @@ async fn read(
     if !rows.is_empty() {
         rows = rows.intersect(&segment.pages_in(range).await?);
     }
-    if rows.is_empty() {
-        return Ok((0, Vec::new()));
-    }
-    let looked_at = rows.count(segment.meta().rows);
-    Ok((looked_at, segment.read(&ReadSpec { rows, ..spec.clone() }).await?))
+    Ok(rows)
 }

@@ -21,6 +21,8 @@ use crate::rows::{ints, longs};
 use crate::scan::{self, Wanted};
 
 const DEFAULT_LIMIT: usize = 100;
+/// Where the indexes leave no more rows than this to look at, one pass reads everything; else the first pass only counts.
+const ONE_PASS_ROWS: u64 = 65_536;
 
 #[derive(Serialize)]
 struct Found {
@@ -56,19 +58,21 @@ pub(crate) async fn search(
     let mut receipt = Receipt::new();
 
     let mut volume = None;
+    let mut whole = None;
     let mut range = search.range;
     if search.volume || search.order == Order::OldestFirst {
-        let (counted, oldest_end) = count(&app, &tenant, &search, &mut receipt).await?;
+        let counted = count(&app, &tenant, &search, &mut receipt).await?;
         if search.order == Order::OldestFirst {
-            range.end = oldest_end;
+            range.end = counted.oldest_end;
         }
-        volume = search.volume.then_some(counted);
+        whole = counted.whole;
+        volume = search.volume.then_some(counted.volume);
     }
     let nothing_matched = volume.as_ref().is_some_and(|volume| volume.matched() == 0);
-    let logs = if search.limit == 0 || nothing_matched {
-        Vec::new()
-    } else {
-        records(&app, &tenant, &search, range, &mut receipt).await?
+    let logs = match whole {
+        _ if search.limit == 0 || nothing_matched => Vec::new(),
+        Some(batches) => sorted(batches, search.limit, search.order).await?,
+        None => records(&app, &tenant, &search, range, &mut receipt).await?,
     };
     let matched = volume.as_ref().map(Volume::matched);
     app.answer(started, receipt, Found { logs, matched, volume: volume.map(Volume::into_bars) }).await
@@ -132,16 +136,25 @@ impl Search {
     }
 }
 
-/// Counts all matches, and finds where the range of the `limit` oldest ends.
-async fn count(
-    app: &App,
-    tenant: &TenantId,
-    search: &Search,
-    receipt: &mut Receipt,
-) -> Result<(Volume, UnixNanos), QueryError> {
+/// What the first pass over all matches found.
+struct Counted {
+    volume: Volume,
+    /// Where the range of the `limit` oldest ends.
+    oldest_end: UnixNanos,
+    /// All matches in full, where there was little to look at.
+    whole: Option<Vec<RecordBatch>>,
+}
+
+/// Counts all matches.
+async fn count(app: &App, tenant: &TenantId, search: &Search, receipt: &mut Receipt) -> Result<Counted, QueryError> {
     let mut view = app.view(tenant, TableName::Logs, search.range).await?;
-    let wanted = search.wanted(vec!["time_unix_nano", "severity_number"]);
-    let batches = scan::rows(&mut view, wanted).await?;
+    let mut wanted = search.wanted(vec!["time_unix_nano", "severity_number"]);
+    let pruned = scan::prune(&view, &wanted).await?;
+    let one_pass = search.limit > 0 && pruned.rows <= ONE_PASS_ROWS;
+    if one_pass {
+        wanted.columns = COLUMNS.to_vec();
+    }
+    let batches = scan::read(&mut view, pruned, wanted).await?;
     receipt.absorb(&view.receipt);
     let (range, limit, oldest_first) = (search.range, search.limit, search.order == Order::OldestFirst);
     on_cpu(move || {
@@ -156,12 +169,12 @@ async fn count(
                 times.extend_from_slice(time.values());
             }
         }
-        let mut end = range.end;
+        let mut oldest_end = range.end;
         if limit > 0 && limit < times.len() {
             let (_, last, _) = times.select_nth_unstable(limit - 1);
-            end = UnixNanos(u64::try_from(*last).unwrap_or(0).saturating_add(1)).min(end);
+            oldest_end = UnixNanos(u64::try_from(*last).unwrap_or(0).saturating_add(1)).min(oldest_end);
         }
-        Ok((volume, end))
+        Ok(Counted { volume, oldest_end, whole: one_pass.then_some(batches) })
     })
     .await?
 }
@@ -186,7 +199,11 @@ async fn records(
     };
     let counted_before = search.volume || search.order == Order::OldestFirst;
     merge(receipt, &view.receipt, counted_before);
-    let (limit, order) = (search.limit, search.order);
+    sorted(batches, search.limit, search.order).await
+}
+
+/// At most `limit` of these records, in order.
+async fn sorted(batches: Vec<RecordBatch>, limit: usize, order: Order) -> Result<Vec<LogRecord>, QueryError> {
     on_cpu(move || {
         let mut records = Vec::new();
         for batch in &batches {
