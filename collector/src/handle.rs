@@ -20,7 +20,7 @@ use crate::core::{Parts, Shared};
 use crate::error::CollectorError;
 use crate::pipeline::{Applier, accept};
 use crate::tenant::Unread;
-use crate::{CollectorOptions, dedup_file, internal, lookup, retain, seal};
+use crate::{CollectorOptions, compact, dedup_file, internal, lookup, retain, seal};
 
 /// What a client is told when it should come again, milliseconds.
 const RETRY_AFTER_MS: u64 = 1_000;
@@ -111,6 +111,7 @@ fn run(shared: &Arc<Shared>, sealer: JoinHandle<()>, drain: &Drain) -> Result<()
     let frames = shared.log.subscribe(shared.options.read_ahead_bytes);
     let applier = seal::spawn("applier", shared, move |shared| Applier::new(Arc::clone(shared)).run(frames))?;
     drain.spawn(retain::run(Arc::clone(shared), drain.clone()));
+    drain.spawn(compact::run(Arc::clone(shared), drain.clone()));
 
     let (state, ending) = (Arc::clone(shared), drain.clone());
     drain.spawn(async move {

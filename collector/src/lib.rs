@@ -14,6 +14,7 @@
 mod admit;
 mod agents;
 mod columns;
+mod compact;
 mod core;
 mod correlate;
 mod decode;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use daymark_log::LogOptions;
+use daymark_store::CompactOptions;
 use serde::{Deserialize, Serialize};
 
 /// Options of the collector. `Default` suits one machine with a few GiB of memory.
@@ -32,6 +33,10 @@ pub struct CollectorOptions {
     pub max_expanded_bytes: u64,
     /// How long rows are kept, per table.
     pub retention: Retention,
+    /// How often small segments are looked for, milliseconds.
+    pub compact_interval_ms: u64,
+    /// Which segments are merged, and how far.
+    pub compact: CompactOptions,
     /// A trace without new spans for this long is emitted, milliseconds.
     pub trace_idle_ms: u64,
     /// A trace open for this long is emitted even if spans still arrive, milliseconds.
@@ -74,6 +79,8 @@ impl CollectorOptions {
             max_items: 500_000,
             max_expanded_bytes: 256 << 20,
             retention: Retention::default(),
+            compact_interval_ms: 30_000,
+            compact: CompactOptions::default(),
             trace_idle_ms: 5_000,
             trace_max_age_ms: 60_000,
             max_traces: 131_072,

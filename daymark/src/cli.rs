@@ -92,6 +92,9 @@ pub(crate) struct CollectorTuning {
     /// A table is published when its oldest waiting row is this old.
     #[arg(long, value_name = "MS", default_value_t = 60_000)]
     pub(crate) seal_interval_ms: u64,
+    /// How often small segments are looked for, to be merged into large ones.
+    #[arg(long, value_name = "MS", default_value_t = 30_000)]
+    pub(crate) compact_interval_ms: u64,
 }
 
 /// Daymark's own telemetry.

@@ -1,6 +1,6 @@
 //! Interoperation: the official OpenTelemetry SDK writes, independent Delta Lake readers read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -136,8 +136,9 @@ fn text(cell: &Value) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn deltalake_and_polars_read_all_tables_while_we_write() {
-    let system = System::start(SystemOptions { seal_interval_ms: Some(500), ..SystemOptions::default() });
+async fn deltalake_and_polars_read_all_tables_while_we_write_and_compact() {
+    let arguments = ["--compact-interval-ms", "300"].map(str::to_owned).into();
+    let system = System::start(SystemOptions { seal_interval_ms: Some(500), arguments, ..SystemOptions::default() });
     let mut client = Client::new(system.otlp_http(), 11);
     let tenant_dir = system.data_dir().join("tables/default");
     let load = tokio::spawn(async move {
@@ -172,6 +173,14 @@ async fn deltalake_and_polars_read_all_tables_while_we_write() {
         assert!(started.elapsed() < Duration::from_secs(40), "{counts}, expected {expected:?}");
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+    assert!(merged(&tenant_dir.join("logs")) > 0, "segments were merged meanwhile");
     system.ask().ledger_balances().await;
     system.stop();
+}
+
+/// Commits of the table that took segments out.
+fn merged(table: &Path) -> usize {
+    let commits = std::fs::read_dir(table.join("_delta_log")).unwrap().map(|entry| entry.unwrap().path());
+    let commits = commits.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    commits.filter(|path| std::fs::read_to_string(path).unwrap().contains("\"remove\":{")).count()
 }

@@ -90,14 +90,20 @@ async fn derived_counts_equal_the_spans(ask: &Ask) {
     }
 }
 
+/// Segments are merged all the time, so that the kills hit that, too.
+fn compacting() -> Vec<String> {
+    ["--compact-interval-ms", "200"].map(str::to_owned).into()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledged_data_survives_kill_9_exactly_once() {
-    let options = SystemOptions { seal_interval_ms: Some(700), ..SystemOptions::default() };
+    let options = SystemOptions { seal_interval_ms: Some(700), arguments: compacting(), ..SystemOptions::default() };
     survive(options, &[Role::Up], 20, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledged_data_survives_kill_9_of_agent_or_collector_apart() {
-    let options = SystemOptions { apart: true, seal_interval_ms: Some(700), ..SystemOptions::default() };
+    let options =
+        SystemOptions { apart: true, seal_interval_ms: Some(700), arguments: compacting(), ..SystemOptions::default() };
     survive(options, &[Role::Agent, Role::Collector], 20, 2).await;
 }

@@ -18,6 +18,7 @@ use crate::roles::{guard, keys, process};
 pub(crate) async fn start(data_dir: &Path, tuning: &CollectorTuning, drain: &Drain) -> anyhow::Result<CollectorHandle> {
     let mut options = CollectorOptions::new(data_dir.to_owned(), LogOptions::new(data_dir.join("log")));
     options.seal_interval_ms = tuning.seal_interval_ms;
+    options.compact_interval_ms = tuning.compact_interval_ms;
     let hours = tuning.retention_days * 24;
     options.retention.spans_hours = hours;
     options.retention.logs_hours = hours;

@@ -91,6 +91,14 @@ pub enum StoreError {
         /// The segment.
         path: String,
     },
+    /// A segment cannot be read to be merged with others.
+    #[error("compaction of {path}: {source}")]
+    Compaction {
+        /// The segment.
+        path: String,
+        /// Why not.
+        source: Box<StoreError>,
+    },
     /// Other writers were always faster.
     #[error("table {table}: gave up after {attempts} lost races for the next version")]
     Contended {
@@ -146,6 +154,7 @@ impl StoreError {
 impl Classify for StoreError {
     fn class(&self) -> ErrorClass {
         match self {
+            StoreError::Compaction { source, .. } => source.class(),
             StoreError::Object(_) | StoreError::Io { .. } | StoreError::Contended { .. } => ErrorClass::Retry,
             StoreError::Parquet { .. }
             | StoreError::TornCommit { .. }

@@ -6,6 +6,7 @@
 //! - what is removed was live, what is added was not: two commits cannot both remove a segment.
 
 mod commit;
+mod compact;
 mod maintain;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +20,7 @@ use crate::segment::{SegmentFile, SegmentMeta};
 use crate::store::Shared;
 use crate::{StoreError, TableName};
 
+pub use compact::{CompactOptions, Compacted};
 pub use maintain::Retained;
 
 /// Application id under which the collector commits the log offsets it has consumed.

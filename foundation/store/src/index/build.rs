@@ -46,15 +46,43 @@ pub(crate) fn build_index<'a>(
     bodies: impl Iterator<Item = &'a StringArray>,
     rows_per_page: u32,
 ) -> Result<Vec<u8>, StoreError> {
-    guard(|| {
-        let mut builder = Builder::new(rows_per_page)?;
-        for bodies in bodies {
-            for row in 0..bodies.len() {
-                builder.add(if bodies.is_valid(row) { bodies.value(row) } else { "" })?;
-            }
-        }
-        builder.finish()
-    })
+    let mut builder = IndexBuilder::new(rows_per_page)?;
+    for bodies in bodies {
+        builder.add(bodies)?;
+    }
+    builder.finish()
+}
+
+/// An index that grows batch by batch.
+pub(crate) struct IndexBuilder(Builder);
+
+impl IndexBuilder {
+    /// An index without rows.
+    ///
+    /// # Errors
+    /// Faults of tantivy, panics included.
+    pub(crate) fn new(rows_per_page: u32) -> Result<IndexBuilder, StoreError> {
+        guard(|| Builder::new(rows_per_page).map(IndexBuilder))
+    }
+
+    /// The next rows.
+    ///
+    /// # Errors
+    /// As [`IndexBuilder::new`].
+    pub(crate) fn add(&mut self, bodies: &StringArray) -> Result<(), StoreError> {
+        guard(|| {
+            let mut rows = 0..bodies.len();
+            rows.try_for_each(|row| self.0.add(if bodies.is_valid(row) { bodies.value(row) } else { "" }))
+        })
+    }
+
+    /// Packs it.
+    ///
+    /// # Errors
+    /// As [`IndexBuilder::new`].
+    pub(crate) fn finish(self) -> Result<Vec<u8>, StoreError> {
+        guard(|| self.0.finish())
+    }
 }
 
 struct Builder {

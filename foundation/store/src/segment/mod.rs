@@ -7,4 +7,5 @@ mod write;
 
 pub use meta::{IndexMeta, SegmentFile, SegmentMeta};
 pub(crate) use properties::BLOOM_COLUMNS;
+pub(crate) use write::write_segment_from;
 pub use write::{SegmentOptions, write_segment};

@@ -4,16 +4,21 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use bytes::Bytes;
+use futures::{Stream, TryStreamExt};
 use object_store::{ObjectStore, PutMode};
 use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::ParquetMetaData;
+use tokio::sync::mpsc;
 
 use super::properties::writer_properties;
 use super::stats::segment_stats;
 use super::{IndexMeta, SegmentFile, SegmentMeta};
-use crate::index::build_index;
+use crate::index::{IndexBuilder, build_index};
 use crate::ulid::new_ulid;
 use crate::{StoreError, Table, TableName};
+
+/// Batches read ahead of the writer of [`write_segment_from`].
+const BATCHES_AHEAD: usize = 2;
 
 /// How a segment is written.
 #[derive(Clone, Debug)]
@@ -48,8 +53,7 @@ pub async fn write_segment(
 ) -> Result<SegmentFile, StoreError> {
     let name = table.name();
     check_schema(name, &batches)?;
-    let now = table.shared().options.clock.now();
-    let stem = new_ulid(now);
+    let stem = new_ulid(table.shared().options.clock.now());
     let batches = Arc::new(batches);
     let index = (options.index && name == TableName::Logs).then(|| {
         let (batches, rows_per_page) = (Arc::clone(&batches), options.index_page_rows.max(1));
@@ -58,24 +62,94 @@ pub async fn write_segment(
             build_index(bodies, rows_per_page)
         })
     });
-    let path = format!("{stem}.parquet");
-    let parquet_path = path.clone();
+    let parquet_path = format!("{stem}.parquet");
     let encoded = tokio::task::spawn_blocking({
         let options = options.clone();
         move || encode(name, &batches, &options).map_err(|error| StoreError::parquet(&parquet_path, error))
     });
     let (bytes, footer) = encoded.await.map_err(|error| StoreError::background(&error))??;
+    let index = match index {
+        Some(index) => Some(index.await.map_err(|error| StoreError::background(&error))??),
+        None => None,
+    };
+    store(table, &stem, Encoded { bytes, footer, index }, options.index_page_rows).await
+}
+
+/// Writes rows that arrive batch by batch, `rows` of them, without holding them all: only what they are compressed to.
+///
+/// # Errors
+/// As [`write_segment`], and the first error of `batches`.
+pub(crate) async fn write_segment_from(
+    table: &Table,
+    rows: usize,
+    mut batches: impl Stream<Item = Result<RecordBatch, StoreError>> + Unpin,
+    options: SegmentOptions,
+) -> Result<SegmentFile, StoreError> {
+    let name = table.name();
+    let stem = new_ulid(table.shared().options.clock.now());
+    let index_page_rows = options.index_page_rows;
+    let path = format!("{stem}.parquet");
+    let (sender, mut receiver) = mpsc::channel::<RecordBatch>(BATCHES_AHEAD);
+    let work = tokio::task::spawn_blocking(move || {
+        let parquet = |error| StoreError::parquet(&path, error);
+        let mut bytes = Vec::new();
+        let properties = writer_properties(name, rows, &options).map_err(parquet)?;
+        let mut writer = ArrowWriter::try_new(&mut bytes, name.schema(), Some(properties)).map_err(parquet)?;
+        let indexed = options.index && name == TableName::Logs;
+        let mut index = indexed.then(|| IndexBuilder::new(options.index_page_rows.max(1))).transpose()?;
+        while let Some(batch) = receiver.blocking_recv() {
+            check_schema(name, std::slice::from_ref(&batch))?;
+            writer.write(&batch).map_err(parquet)?;
+            let bodies = batch.column_by_name("body").and_then(|bodies| bodies.as_string_opt::<i32>());
+            if let (Some(index), Some(bodies)) = (&mut index, bodies) {
+                index.add(bodies)?;
+            }
+        }
+        let footer = writer.close().map_err(parquet)?;
+        Ok::<_, StoreError>(Encoded { bytes, footer, index: index.map(IndexBuilder::finish).transpose()? })
+    });
+    let mut read = Ok(());
+    loop {
+        match batches.try_next().await {
+            Ok(Some(batch)) if batch.num_rows() == 0 => {}
+            Ok(Some(batch)) => {
+                if sender.send(batch).await.is_err() {
+                    break;
+                }
+            }
+            Ok(None) => break,
+            Err(error) => {
+                read = Err(error);
+                break;
+            }
+        }
+    }
+    drop(sender);
+    let encoded = work.await.map_err(|error| StoreError::background(&error))?;
+    read?;
+    store(table, &stem, encoded?, index_page_rows).await
+}
+
+/// A segment in memory, compressed.
+struct Encoded {
+    bytes: Vec<u8>,
+    footer: ParquetMetaData,
+    index: Option<Vec<u8>>,
+}
+
+/// Makes the files durable.
+async fn store(table: &Table, stem: &str, encoded: Encoded, rows_per_page: u32) -> Result<SegmentFile, StoreError> {
+    let Encoded { bytes, footer, index } = encoded;
+    let path = format!("{stem}.parquet");
     let size = bytes.len() as u64;
     put(table, &path, bytes.into()).await?;
     let mut index_meta = None;
-    if let Some(index) = index {
-        let packed = index.await.map_err(|error| StoreError::background(&error))??;
+    if let Some(packed) = index {
         let path = format!("_idx/{stem}.idx");
-        index_meta =
-            Some(IndexMeta { path: path.clone(), bytes: packed.len() as u64, rows_per_page: options.index_page_rows });
+        index_meta = Some(IndexMeta { path: path.clone(), bytes: packed.len() as u64, rows_per_page });
         put(table, &path, packed.into()).await?;
     }
-    let stats = segment_stats(name, &footer);
+    let stats = segment_stats(table.name(), &footer);
     let meta = SegmentMeta {
         path,
         rows: footer.file_metadata().num_rows().max(0) as u64,
@@ -83,7 +157,7 @@ pub async fn write_segment(
         time: stats.time,
         offsets: stats.offsets,
         index: index_meta,
-        modified_ms: (now.0 / 1_000_000) as i64,
+        modified_ms: (table.shared().options.clock.now().0 / 1_000_000) as i64,
         stats: stats.json.into(),
     };
     Ok(SegmentFile { meta })

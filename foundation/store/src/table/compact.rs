@@ -1,0 +1,239 @@
+//! Compaction: merges small segments of a stretch of time into few large ones, the newest stretch first.
+//!
+//! Invariants:
+//! - the same rows are in the table before and after, in one commit that takes out the inputs and adds their merger;
+//! - two compactors cannot both merge a segment: the second one's commit finds its inputs gone and changes nothing;
+//! - rows keep their order of arrival, and are copied, never rewritten.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use daymark_model::Classify;
+use daymark_model::ErrorClass;
+use futures::{StreamExt, TryStreamExt};
+
+use super::Table;
+use super::commit::Change;
+use crate::reader::Segment;
+use crate::segment::{SegmentMeta, write_segment_from};
+use crate::{ReadSpec, SegmentOptions, StoreError};
+
+/// What is merged, and how far.
+#[derive(Clone, Debug)]
+pub struct CompactOptions {
+    /// Segments of like size that gather before they are merged. A row is so rewritten once per power of this.
+    pub fan_in: usize,
+    /// Most segments of one merger.
+    pub max_inputs: usize,
+    /// A merger holds no more compressed bytes than this; larger segments are left alone.
+    pub max_bytes: u64,
+    /// Only segments that end in the same stretch of this length are merged, so that retention still drops whole ones.
+    pub window_ns: u64,
+    /// How the merger is written.
+    pub segment: SegmentOptions,
+}
+
+impl Default for CompactOptions {
+    fn default() -> CompactOptions {
+        CompactOptions {
+            fan_in: 8,
+            max_inputs: 64,
+            max_bytes: 64 << 20,
+            window_ns: 6 * 3_600_000_000_000,
+            segment: SegmentOptions { zstd_level: 3, ..SegmentOptions::default() },
+        }
+    }
+}
+
+/// What one merger did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compacted {
+    /// Segments merged into one.
+    pub segments: usize,
+    /// Their rows.
+    pub rows: u64,
+    /// Their compressed bytes, indexes included.
+    pub bytes_before: u64,
+    /// Bytes of the merger, index included.
+    pub bytes_after: u64,
+}
+
+impl Table {
+    /// Merges one group of segments, if there is one that has gathered. Paths in `skip` are left alone; a damaged
+    /// segment is added to it, so that it does not stop the others.
+    ///
+    /// # Errors
+    /// As [`Table::commit`]; the table is unchanged then. What was written is deleted as an orphan later.
+    pub async fn compact(
+        &self,
+        options: &CompactOptions,
+        skip: &mut HashSet<String>,
+    ) -> Result<Option<Compacted>, StoreError> {
+        let snapshot = self.snapshot().await?;
+        let Some(inputs) = choose(&snapshot.segments, options, skip) else { return Ok(None) };
+        for input in &inputs {
+            // Reads the footer, which is needed anyhow: a damaged file is told by name.
+            if let Err(error) = Segment::new(self.clone(), Arc::clone(input)).footer().await {
+                return self.leave_alone(&input.path, error, skip);
+            }
+        }
+        let rows: u64 = inputs.iter().map(|input| input.rows).sum();
+        let table = self.clone();
+        let reads = futures::stream::iter(inputs.clone()).then(move |input| {
+            let segment = Segment::new(table.clone(), Arc::clone(&input));
+            async move {
+                let named = move |error| StoreError::Compaction { path: input.path.clone(), source: Box::new(error) };
+                let batches = segment.stream(&ReadSpec::default()).await.map_err(&named)?;
+                Ok::<_, StoreError>(batches.map_err(named))
+            }
+        });
+        let batches = reads.try_flatten().boxed();
+        let merger = match write_segment_from(self, rows as usize, batches, options.segment.clone()).await {
+            Ok(merger) => merger,
+            Err(StoreError::Compaction { path, source }) => return self.leave_alone(&path, *source, skip),
+            Err(error) => return Err(error),
+        };
+        if merger.meta.rows != rows {
+            let reason = format!("{} rows read of {rows}", merger.meta.rows);
+            return Err(StoreError::Background(format!("compaction of {}: {reason}", self.inner.log.table)));
+        }
+        let done = Compacted {
+            segments: inputs.len(),
+            rows,
+            bytes_before: inputs.iter().map(|input| bytes(input)).sum(),
+            bytes_after: bytes(&merger.meta),
+        };
+        let remove = inputs.iter().map(|input| input.path.clone()).collect();
+        match self.apply_change(Change { add: vec![merger], remove, txn: None }).await {
+            Ok(_) => Ok(Some(done)),
+            // Retention or another compactor was first.
+            Err(StoreError::NotLive { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn leave_alone(
+        &self,
+        path: &str,
+        error: StoreError,
+        skip: &mut HashSet<String>,
+    ) -> Result<Option<Compacted>, StoreError> {
+        if error.class() != ErrorClass::Corrupt {
+            return Err(error);
+        }
+        tracing::warn!(table = %self.inner.log.table, segment = path, %error, "damaged segment is not compacted");
+        skip.insert(path.to_owned());
+        Ok(None)
+    }
+}
+
+fn bytes(segment: &SegmentMeta) -> u64 {
+    segment.bytes + segment.index.as_ref().map_or(0, |index| index.bytes)
+}
+
+/// The group to merge next, in order of arrival: of the newest stretch of time that has one, the one of the smallest
+/// segments. A stretch that is over needs only two segments, so that it ends in few.
+fn choose(
+    segments: &[Arc<SegmentMeta>],
+    options: &CompactOptions,
+    skip: &HashSet<String>,
+) -> Option<Vec<Arc<SegmentMeta>>> {
+    let mut windows: BTreeMap<u64, Vec<&Arc<SegmentMeta>>> = BTreeMap::new();
+    for segment in segments {
+        if bytes(segment) <= options.max_bytes / 2 && !skip.contains(&segment.path) {
+            windows.entry(segment.time.1.0 / options.window_ns.max(1)).or_default().push(segment);
+        }
+    }
+    let newest = segments.iter().map(|segment| segment.time.1.0 / options.window_ns.max(1)).max()?;
+    let mut chosen = windows.into_iter().rev().find_map(|(window, mut small)| {
+        small.sort_by_key(|segment| (tier(segment, options), segment.offsets, segment.path.clone()));
+        match window == newest {
+            true => small.chunk_by(|a, b| tier(a, options) == tier(b, options)).find_map(|like| {
+                let like = fitting(like, options);
+                (like.len() >= options.fan_in.max(2)).then_some(like)
+            }),
+            false => Some(fitting(&small, options)).filter(|rest| rest.len() >= 2),
+        }
+    })?;
+    chosen.sort_by_key(|segment| (segment.offsets, segment.path.clone()));
+    Some(chosen)
+}
+
+/// The first ones that make one merger.
+fn fitting(segments: &[&Arc<SegmentMeta>], options: &CompactOptions) -> Vec<Arc<SegmentMeta>> {
+    let mut total = 0;
+    let fits = segments.iter().take(options.max_inputs.max(2)).take_while(|segment| {
+        total += bytes(segment);
+        total <= options.max_bytes
+    });
+    fits.map(|segment| Arc::clone(segment)).collect()
+}
+
+/// Segments of one tier differ in size by less than the fan-in.
+fn tier(segment: &SegmentMeta, options: &CompactOptions) -> u32 {
+    const SMALLEST: u64 = 256 << 10;
+    (bytes(segment) / SMALLEST).max(1).ilog(options.fan_in.max(2) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use daymark_model::{LogOffset, UnixNanos};
+
+    use super::*;
+
+    const WINDOW: u64 = 1_000;
+
+    fn segment(number: u64, time: u64, bytes: u64) -> Arc<SegmentMeta> {
+        Arc::new(SegmentMeta {
+            path: format!("{number:03}.parquet"),
+            rows: 10,
+            bytes,
+            time: (UnixNanos(time), UnixNanos(time)),
+            offsets: (LogOffset(number), LogOffset(number)),
+            index: None,
+            modified_ms: 0,
+            stats: "{}".into(),
+        })
+    }
+
+    fn chosen(segments: &[Arc<SegmentMeta>], skip: &[&str]) -> Vec<String> {
+        let options = CompactOptions { fan_in: 3, window_ns: WINDOW, max_bytes: 10 << 20, ..CompactOptions::default() };
+        let skip = skip.iter().map(|&path| path.to_owned()).collect();
+        let found = choose(segments, &options, &skip).unwrap_or_default();
+        found.iter().map(|segment| segment.path.trim_end_matches(".parquet").to_owned()).collect()
+    }
+
+    #[test]
+    fn the_newest_stretch_waits_for_enough_of_like_size() {
+        let two = [segment(1, 5_100, 1_000), segment(2, 5_200, 1_000)];
+        assert!(chosen(&two, &[]).is_empty());
+        let three = [segment(1, 5_100, 1_000), segment(2, 5_200, 1_000), segment(3, 5_300, 2_000)];
+        assert_eq!(chosen(&three, &[]), ["001", "002", "003"]);
+        let unlike = [segment(1, 5_100, 1_000), segment(2, 5_200, 1_000), segment(3, 5_300, 4 << 20)];
+        assert!(chosen(&unlike, &[]).is_empty());
+        assert!(chosen(&three, &["002.parquet"]).is_empty());
+    }
+
+    #[test]
+    fn a_stretch_that_is_over_ends_in_few() {
+        let segments = [segment(1, 4_100, 1_000), segment(2, 4_200, 2 << 20), segment(3, 5_300, 2_000)];
+        assert_eq!(chosen(&segments, &[]), ["001", "002"]);
+        let newest_first = [
+            segment(1, 3_100, 9),
+            segment(2, 3_100, 9),
+            segment(3, 4_100, 9),
+            segment(4, 4_100, 9),
+            segment(5, 5_000, 9),
+        ];
+        assert_eq!(chosen(&newest_first, &[]), ["003", "004"]);
+    }
+
+    #[test]
+    fn a_merger_stays_below_its_limit() {
+        let large: Vec<_> =
+            (1..=4).map(|number| segment(number, 4_100, 4 << 20)).chain([segment(9, 5_000, 1)]).collect();
+        assert_eq!(chosen(&large, &[]), ["001", "002"]);
+        let done = [segment(1, 4_100, 6 << 20), segment(2, 4_200, 6 << 20), segment(3, 5_000, 1)];
+        assert!(chosen(&done, &[]).is_empty());
+    }
+}
