@@ -33,7 +33,12 @@ export function setKey(key: string): void {
   else sessionStorage.removeItem(KEY_ITEM);
 }
 
-export async function call<T>(url: string, signal?: AbortSignal, method = 'GET'): Promise<T> {
+/** Makes an answer of a response's body. */
+export type Read<T> = (response: Response) => Promise<T>;
+
+const readJson = (response: Response) => response.json();
+
+export async function call<T>(url: string, signal?: AbortSignal, method = 'GET', read: Read<T> = readJson): Promise<T> {
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   const headers: Record<string, string> = { accept: 'application/json' };
   const key = sessionStorage.getItem(KEY_ITEM);
@@ -48,10 +53,13 @@ export async function call<T>(url: string, signal?: AbortSignal, method = 'GET')
   }
   if (!response.ok) throw await failure(response);
   try {
-    return (await response.json()) as T;
+    return await read(response);
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new ApiError('the server sent something that is not JSON', response.status, 'bug');
+    if (error instanceof SyntaxError)
+      throw new ApiError('the server sent something that is not JSON', response.status, 'bug');
+    if (timeout.aborted) throw new ApiError(`no full answer within ${TIMEOUT_MS / 1000} s`, 0, 'retry');
+    throw new ApiError('the answer broke off before its end', 0, 'retry');
   }
 }
 

@@ -65,9 +65,9 @@ export interface Span {
   events: SpanEvent[] | null;
   links: SpanLink[] | null;
 }
+/** `spans` is read apart: see `trace/spans.ts`. */
 export interface TraceAnswer {
   trace: TraceSummary;
-  spans: Span[];
   logs: LogRecord[];
   receipt: Receipt;
 }

@@ -2,7 +2,7 @@
 // next one loads, reloads when `refreshTick` moves.
 import { signal } from '@preact/signals';
 import { useEffect, useState } from 'preact/hooks';
-import { ApiError, call } from './client';
+import { ApiError, call, type Read } from './client';
 
 /** Moves when the reader (or a poll) asks for fresh data; relative time ranges are resolved anew with it. */
 export const refreshTick = signal(0);
@@ -15,8 +15,11 @@ export interface Query<T> {
   loading: boolean;
 }
 
-/** `pollMs` loads this one answer again and again, without asking the rest of the page to follow. */
-export function useQuery<T>(url: string | null, pollMs = 0): Query<T> {
+/**
+ * `pollMs` loads this one answer again and again, without asking the rest of the page to follow. `read` reads the body
+ * in another way than as JSON; it must be the same function on every call.
+ */
+export function useQuery<T>(url: string | null, pollMs = 0, read?: Read<T>): Query<T> {
   const tick = refreshTick.value;
   const [own, setOwn] = useState(0);
   useEffect(() => {
@@ -38,7 +41,7 @@ export function useQuery<T>(url: string | null, pollMs = 0): Query<T> {
     const abort = new AbortController();
     setState((old) => ({ ...old, loading: true }));
     inFlight.value += 1;
-    call<T>(url, abort.signal)
+    call<T>(url, abort.signal, 'GET', read)
       .then(
         (data) => setState({ url, data, error: null, loading: false }),
         (error: unknown) => {

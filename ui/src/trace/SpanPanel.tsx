@@ -17,7 +17,7 @@ interface Props {
 }
 
 export function SpanPanel({ layout, position, logs, onClose }: Props) {
-  const span = layout.spans[layout.order[position]];
+  const span = layout.spans.get(layout.order[position]);
   const flags = layout.flags[position];
   return (
     <aside class="span-panel" aria-label="Span details" data-testid="span-panel">

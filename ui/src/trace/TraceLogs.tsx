@@ -55,7 +55,7 @@ export function TraceLogs({
 }
 
 function Line({ log, layout, onSpan }: { log: LogRecord; layout: Layout; onSpan: (position: number) => void }) {
-  const position = log.span_id ? layout.positionOf.get(log.span_id) : undefined;
+  const position = log.span_id ? layout.positionOf(log.span_id) : -1;
   const known = /^\d+$/.test(log.time_unix_nano);
   return (
     <tr data-testid="log-row" class={`severity-${log.severity.toLowerCase()}`}>
@@ -72,11 +72,11 @@ function Line({ log, layout, onSpan }: { log: LogRecord; layout: Layout; onSpan:
         <LongText text={log.body} />
       </td>
       <td>
-        {position === undefined ? (
+        {position < 0 ? (
           <span class="muted">{log.span_id ? 'not received' : '–'}</span>
         ) : (
           <button type="button" class="text-button" onClick={() => onSpan(position)}>
-            {layout.spans[layout.order[position]].name}
+            {layout.spans.spanName(layout.order[position])}
           </button>
         )}
       </td>

@@ -10,17 +10,18 @@ import type { PageProps } from '../app/routes';
 import { Receipt } from '../parts/Receipt';
 import { Answer, Empty } from '../parts/States';
 import { ServiceName } from '../parts/Badges';
-import { allParents, reveal, useWaterfallKeys, wholeOf } from './keys';
-import { type Layout, layoutTrace, visibleRows } from './layout';
+import { reveal, useWaterfallKeys, wholeOf } from './keys';
+import { allFolded, type Folds, type Layout, layoutTrace, nothingFolded, visibleRows } from './layout';
 import { Minimap } from './Minimap';
 import type { View } from './paint';
 import { SpanPanel } from './SpanPanel';
+import { readSpans, type Spans } from './spans';
 import { logsHref, TraceFacts } from './TraceHead';
 import { TraceLogs } from './TraceLogs';
 import { Waterfall } from './Waterfall';
 
 export default function TracePage({ id }: PageProps) {
-  const query = useQuery<TraceAnswer>(apiUrl(`/traces/${encodeURIComponent(id)}`));
+  const query = useQuery(apiUrl(`/traces/${encodeURIComponent(id)}`), 0, readSpans<TraceAnswer>);
   const trace = query.data?.trace;
   return (
     <>
@@ -46,7 +47,7 @@ export default function TracePage({ id }: PageProps) {
       </PageHead>
       <Answer query={query} what="this trace">
         {(data) =>
-          data.spans?.length ? (
+          data.spans.length > 0 ? (
             <Loaded data={data} />
           ) : (
             <Empty title="This trace has no spans yet">
@@ -64,36 +65,39 @@ function byTime(a: LogRecord, b: LogRecord): number {
   return a.time_unix_nano.length - b.time_unix_nano.length || (a.time_unix_nano < b.time_unix_nano ? -1 : 1);
 }
 
-function Loaded({ data }: { data: TraceAnswer }) {
+function Loaded({ data }: { data: TraceAnswer & { spans: Spans } }) {
   const layout = useMemo(() => layoutTrace(data.spans), [data]);
   const logs = useMemo(() => (data.logs ?? []).toSorted(byTime), [data]);
-  const [collapsed, setCollapsed] = useState<ReadonlySet<number>>(new Set());
+  const [folds, setFolds] = useState<Folds>(() => nothingFolded(layout));
   const [view, setView] = useState<View>(wholeOf(layout));
-  useEffect(() => setView(wholeOf(layout)), [layout]);
-  const rows = useMemo(() => visibleRows(layout, collapsed), [layout, collapsed]);
+  useEffect(() => {
+    setView(wholeOf(layout));
+    setFolds((old) => (old.length === layout.order.length ? old : nothingFolded(layout)));
+  }, [layout]);
+  const rows = useMemo(() => visibleRows(layout, folds), [layout, folds]);
   const span = params.value.get('span');
-  const opened = span ? (layout.positionOf.get(span) ?? -1) : -1;
+  const opened = span ? layout.positionOf(span) : -1;
   const [cursor, setCursor] = useState(opened);
   useEffect(() => setCursor((old) => (opened >= 0 ? opened : old)), [opened]);
   const showLogs = params.value.get('view') === 'logs';
 
   const open = (position: number) => {
-    reveal(position, layout, collapsed, setCollapsed);
+    reveal(position, layout, folds, setFolds);
     setCursor(position);
-    setParams({ span: layout.spans[layout.order[position]].span_id, view: null }, true);
+    setParams({ span: layout.spans.spanId(layout.order[position]), view: null }, true);
   };
   const toggle = (position: number) => {
-    const next = new Set(collapsed);
-    if (!next.delete(position)) next.add(position);
-    setCollapsed(next);
+    const next = folds.slice();
+    next[position] ^= 1;
+    setFolds(next);
   };
   const close = () => setParams({ span: null }, true);
   const isOpen = opened >= 0;
   useWaterfallKeys({
     layout,
     rows,
-    collapsed,
-    setCollapsed,
+    folds,
+    setFolds,
     cursor,
     setCursor,
     open,
@@ -111,7 +115,7 @@ function Loaded({ data }: { data: TraceAnswer }) {
         <header>
           <Tabs showLogs={showLogs} lines={logs.length} />
           {data.receipt?.complete && <Receipt receipt={data.receipt} />}
-          {!showLogs && <Tools layout={layout} setCollapsed={setCollapsed} />}
+          {!showLogs && <Tools layout={layout} setFolds={setFolds} />}
         </header>
         {!data.receipt?.complete && (
           <div class="body">
@@ -125,7 +129,7 @@ function Loaded({ data }: { data: TraceAnswer }) {
             <div class="trace-main">
               <Minimap layout={layout} view={view} onView={setView} />
               <Waterfall
-                {...{ layout, rows, collapsed, view }}
+                {...{ layout, rows, folds, view }}
                 selected={cursor}
                 onSelect={open}
                 onToggle={toggle}
@@ -159,13 +163,13 @@ function Tabs({ showLogs, lines }: { showLogs: boolean; lines: number }) {
   );
 }
 
-function Tools({ layout, setCollapsed }: { layout: Layout; setCollapsed: (next: ReadonlySet<number>) => void }) {
+function Tools({ layout, setFolds }: { layout: Layout; setFolds: (next: Folds) => void }) {
   return (
     <div class="row">
-      <button type="button" class="button small" onClick={() => setCollapsed(allParents(layout))}>
+      <button type="button" class="button small" onClick={() => setFolds(allFolded(layout))}>
         Collapse all
       </button>
-      <button type="button" class="button small" onClick={() => setCollapsed(new Set())}>
+      <button type="button" class="button small" onClick={() => setFolds(nothingFolded(layout))}>
         Expand all
       </button>
     </div>

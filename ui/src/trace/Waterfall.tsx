@@ -5,13 +5,13 @@ import { schemeTick } from '../app/theme';
 import { serviceColor } from '../charts/palette';
 import { Icon } from '../parts/Icon';
 import { count, nanos } from '../time/format';
-import { FLAG_ERROR, FLAG_ERROR_BELOW, FLAG_ORPHAN, FLAG_OUTSIDE, type Layout } from './layout';
+import { FLAG_ERROR, FLAG_ERROR_BELOW, FLAG_ORPHAN, FLAG_OUTSIDE, type Folds, type Layout } from './layout';
 import { AXIS_PX, paintAxis, paintBars, ROW_PX, timeAt, type View } from './paint';
 
 export interface WaterfallProps {
   layout: Layout;
   rows: Int32Array;
-  collapsed: ReadonlySet<number>;
+  folds: Folds;
   selected: number;
   view: View;
   onSelect: (position: number) => void;
@@ -125,11 +125,13 @@ export function zoomed(view: View, totalNs: number, factor: number, at: number):
 
 type RowProps = WaterfallProps & { position: number; row: number; y: number };
 
-function Row({ layout, position, row, y, selected, collapsed, onSelect, onToggle, onOpen }: RowProps) {
-  const span = layout.spans[layout.order[position]];
+function Row({ layout, position, row, y, selected, folds, onSelect, onToggle, onOpen }: RowProps) {
+  const index = layout.order[position];
+  const service = layout.services[layout.service[position]];
+  const name = layout.spans.spanName(index);
   const flags = layout.flags[position];
   const below = layout.end[position] - position - 1;
-  const closed = collapsed.has(position);
+  const closed = folds[position] === 1;
   const depth = layout.depth[position];
   const failed = (flags & FLAG_ERROR) !== 0;
   return (
@@ -142,9 +144,9 @@ function Row({ layout, position, row, y, selected, collapsed, onSelect, onToggle
       aria-expanded={below > 0 ? !closed : undefined}
       aria-selected={selected === position}
       aria-rowindex={row + 1}
-      aria-label={`${span.service_name} ${span.name}, ${nanos(layout.duration[position])}${failed ? ', error' : ''}`}
+      aria-label={`${service} ${name}, ${nanos(layout.duration[position])}${failed ? ', error' : ''}`}
       data-testid="span-row"
-      data-span-id={span.span_id}
+      data-span-id={layout.spans.spanId(index)}
       onClick={() => (selected === position ? onOpen(position) : onSelect(position))}
     >
       <div
@@ -169,7 +171,7 @@ function Row({ layout, position, row, y, selected, collapsed, onSelect, onToggle
         ) : (
           <span class="twisty" />
         )}
-        <span class="span-bar-mark" style={{ background: `var(${serviceColor(span.service_name)})` }} />
+        <span class="span-bar-mark" style={{ background: `var(${serviceColor(service)})` }} />
         {failed && (
           <span class="bad-icon" title="This span failed">
             <Icon name="error" />
@@ -181,10 +183,10 @@ function Row({ layout, position, row, y, selected, collapsed, onSelect, onToggle
           </span>
         ) : null}
         <span class="span-text">
-          <strong>{span.service_name}</strong> {span.name}
+          <strong>{service}</strong> {name}
         </span>
         {flags & FLAG_ORPHAN ? (
-          <span class="chip warn" title={`Its parent ${span.parent_span_id} was not received`}>
+          <span class="chip warn" title={`Its parent ${layout.spans.get(index).parent_span_id} was not received`}>
             parent missing
           </span>
         ) : null}

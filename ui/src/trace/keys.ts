@@ -1,36 +1,28 @@
 // The keyboard of the waterfall: moving, folding, zooming, going from error to error.
 import { useShortcuts } from '../app/shortcuts';
-import { FLAG_ERROR, type Layout } from './layout';
+import { allFolded, FLAG_ERROR, type Folds, type Layout, nothingFolded } from './layout';
 import type { View } from './paint';
 import { zoomed } from './Waterfall';
 
 /** The window of time that shows the whole trace. */
 export const wholeOf = (layout: Layout): View => ({ fromNs: 0, toNs: Math.max(1, layout.totalNs) });
 
-export function allParents(layout: Layout): Set<number> {
-  const all = new Set<number>();
-  for (let position = 0; position < layout.order.length; position += 1)
-    if (layout.end[position] > position + 1) all.add(position);
-  return all;
-}
-
 /** Opens everything above `position`. */
-export function reveal(
-  position: number,
-  layout: Layout,
-  collapsed: ReadonlySet<number>,
-  setCollapsed: (next: ReadonlySet<number>) => void,
-): void {
-  const next = new Set(collapsed);
-  for (let up = layout.parent[position]; up >= 0; up = layout.parent[up]) next.delete(up);
-  if (next.size !== collapsed.size) setCollapsed(next);
+export function reveal(position: number, layout: Layout, folds: Folds, setFolds: (next: Folds) => void): void {
+  let next: Folds | null = null;
+  for (let up = layout.parent[position]; up >= 0; up = layout.parent[up]) {
+    if (!folds[up]) continue;
+    next ??= folds.slice();
+    next[up] = 0;
+  }
+  if (next) setFolds(next);
 }
 
 export interface Keys {
   layout: Layout;
   rows: Int32Array;
-  collapsed: ReadonlySet<number>;
-  setCollapsed: (next: ReadonlySet<number>) => void;
+  folds: Folds;
+  setFolds: (next: Folds) => void;
   cursor: number;
   setCursor: (position: number) => void;
   open: (position: number) => void;
@@ -42,18 +34,18 @@ export interface Keys {
 }
 
 export function useWaterfallKeys(on: Keys): void {
-  const { layout, rows, collapsed, cursor, view } = on;
+  const { layout, rows, folds, cursor, view } = on;
   const go = (position: number) => (on.isOpen ? on.open(position) : on.setCursor(position));
   const move = (step: number) => () => {
     const now = rows.indexOf(cursor);
     go(rows[Math.min(rows.length - 1, Math.max(0, now + step))]);
   };
   const left = () => {
-    if (cursor >= 0 && layout.end[cursor] > cursor + 1 && !collapsed.has(cursor)) on.toggle(cursor);
+    if (cursor >= 0 && layout.end[cursor] > cursor + 1 && !folds[cursor]) on.toggle(cursor);
     else if (cursor >= 0 && layout.parent[cursor] >= 0) go(layout.parent[cursor]);
   };
   const right = () => {
-    if (collapsed.has(cursor)) on.toggle(cursor);
+    if (folds[cursor]) on.toggle(cursor);
     else move(1)();
   };
   const nextError = () => {
@@ -77,8 +69,8 @@ export function useWaterfallKeys(on: Keys): void {
     { keys: 'Enter', what: 'Open the span’s details', run: () => cursor >= 0 && on.open(cursor) },
     { keys: 'Escape', what: 'Close the details', run: on.close },
     { keys: 'e', what: 'Next span with an error', run: nextError },
-    { keys: '[', what: 'Collapse all', run: () => on.setCollapsed(allParents(layout)) },
-    { keys: ']', what: 'Expand all', run: () => on.setCollapsed(new Set()) },
+    { keys: '[', what: 'Collapse all', run: () => on.setFolds(allFolded(layout)) },
+    { keys: ']', what: 'Expand all', run: () => on.setFolds(nothingFolded(layout)) },
     { keys: '+', what: 'Zoom in', run: zoom(0.6) },
     { keys: '-', what: 'Zoom out', run: zoom(1.6) },
     { keys: '0', what: 'Show the whole trace', run: () => on.setView(wholeOf(layout)) },

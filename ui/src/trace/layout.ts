@@ -3,7 +3,7 @@
 //
 // Invariants: every span has exactly one position in the order, also when its parent is missing (it becomes a root,
 // flagged), when parents form a cycle, or when ids repeat. A collapsed row hides exactly the positions up to `end`.
-import type { Span } from '../api/types';
+import { NO_TEXT, type Spans } from './spans';
 
 export const FLAG_ERROR = 1;
 /** The parent is named but was not received. */
@@ -14,7 +14,7 @@ export const FLAG_ERROR_BELOW = 4;
 export const FLAG_OUTSIDE = 8;
 
 export interface Layout {
-  spans: Span[];
+  spans: Spans;
   /** Span index by position in tree order; all arrays below are by position. */
   order: Int32Array;
   depth: Uint16Array;
@@ -34,26 +34,51 @@ export interface Layout {
   maxDepth: number;
   errors: number;
   orphans: number;
-  positionOf: Map<string, number>;
+  /** The position of the first span with this id, or -1. */
+  positionOf: (spanId: string) => number;
 }
 
 const NONE = -1;
+const NOT_HERE = -2;
 
-/** The parent's index of every span: -1 for a root, -2 for a parent that is not here. */
-function parents(spans: Span[], byId: Map<string, number>): Int32Array {
+/** The parent's index of every span: NONE for a root, NOT_HERE for a parent that was not received. */
+function parents(spans: Spans, byId: Int32Array): Int32Array {
   const out = new Int32Array(spans.length);
-  spans.forEach((span, index) => {
-    if (!span.parent_span_id) out[index] = NONE;
-    else {
-      const parent = byId.get(span.parent_span_id);
-      out[index] = parent === undefined || parent === index ? -2 : parent;
-    }
-  });
+  for (let index = 0; index < out.length; index += 1) {
+    const parent = spans.parent[index];
+    const found = parent === NO_TEXT ? NONE : byId[parent];
+    out[index] = parent === NO_TEXT ? NONE : found === NONE || found === index ? NOT_HERE : found;
+  }
   return out;
 }
 
+/** The first span with each id, by number of text. */
+function firstById(spans: Spans): Int32Array {
+  const byId = new Int32Array(spans.texts.size).fill(NONE);
+  for (let index = spans.length - 1; index >= 0; index -= 1)
+    if (spans.id[index] !== NO_TEXT) byId[spans.id[index]] = index;
+  return byId;
+}
+
+/** Span indices in order of start. The server sends them so; any other order is sorted. */
+function inStartOrder(startOf: Float64Array): Int32Array {
+  const order = new Int32Array(startOf.length);
+  let sorted = true;
+  for (let index = 0; index < order.length; index += 1) {
+    order[index] = index;
+    if (index > 0 && startOf[index] < startOf[index - 1]) sorted = false;
+  }
+  return sorted ? order : order.sort((a, b) => startOf[a] - startOf[b] || a - b);
+}
+
 /** Children of each span as linked lists in start order: `first[parent]`, then `next[child]`. */
-function childLists(parent: Int32Array, byStart: Int32Array): { first: Int32Array; next: Int32Array; roots: number[] } {
+interface Lists {
+  first: Int32Array;
+  next: Int32Array;
+  roots: number[];
+}
+
+function childLists(parent: Int32Array, byStart: Int32Array): Lists {
   const first = new Int32Array(parent.length).fill(NONE);
   const next = new Int32Array(parent.length).fill(NONE);
   const roots: number[] = [];
@@ -68,14 +93,14 @@ function childLists(parent: Int32Array, byStart: Int32Array): { first: Int32Arra
   return { first, next, roots: roots.reverse() };
 }
 
-export function layoutTrace(spans: Span[]): Layout {
+export function layoutTrace(spans: Spans): Layout {
   const n = spans.length;
-  const byId = new Map<string, number>();
-  spans.forEach((span, index) => byId.has(span.span_id) || byId.set(span.span_id, index));
+  const byId = firstById(spans);
   const { startOf, originNs } = starts(spans);
-  const byStart = Int32Array.from({ length: n }, (_, index) => index).sort((a, b) => startOf[a] - startOf[b] || a - b);
+  const byStart = inStartOrder(startOf);
   const parentIndex = parents(spans, byId);
   const lists = childLists(parentIndex, byStart);
+  const positions = new Int32Array(n).fill(NONE);
   const layout: Layout = {
     spans,
     order: new Int32Array(n),
@@ -92,44 +117,43 @@ export function layoutTrace(spans: Span[]): Layout {
     maxDepth: 0,
     errors: 0,
     orphans: 0,
-    positionOf: new Map(),
+    positionOf: (spanId) => {
+      const index = byId[spans.texts.find(spanId)] ?? NONE;
+      return index === NONE ? NONE : positions[index];
+    },
   };
-  const placed = new Uint8Array(n);
   let position = 0;
-  for (const root of lists.roots) position = place(root, position, layout, lists, placed);
+  for (const root of lists.roots) position = place(root, position, layout, lists, positions);
   // What is left hangs in a cycle of parents: break it at its earliest span.
-  for (const index of byStart) {
-    if (placed[index]) continue;
-    parentIndex[index] = -2;
-    position = place(index, position, layout, lists, placed);
+  for (let at = 0; position < n; at += 1) {
+    const index = byStart[at];
+    if (positions[index] !== NONE) continue;
+    parentIndex[index] = NOT_HERE;
+    position = place(index, position, layout, lists, positions);
   }
   fill(layout, startOf, parentIndex);
   return layout;
 }
 
 /** Writes `root` and everything below it in depth-first order; returns the next free position. */
-function place(
-  root: number,
-  from: number,
-  layout: Layout,
-  lists: { first: Int32Array; next: Int32Array },
-  placed: Uint8Array,
-): number {
+function place(root: number, from: number, layout: Layout, lists: Lists, positions: Int32Array): number {
   let position = from;
   const stack: number[] = [root];
   const parents: number[] = [NONE];
   while (stack.length > 0) {
     const index = stack.pop() as number;
     const parent = parents.pop() as number;
-    if (placed[index]) continue;
-    placed[index] = 1;
+    if (index !== root && lists.next[index] !== NONE) {
+      stack.push(lists.next[index]);
+      parents.push(parent);
+    }
+    if (positions[index] !== NONE) continue;
+    positions[index] = position;
     layout.order[position] = index;
     layout.parent[position] = parent;
     layout.depth[position] = parent === NONE ? 0 : Math.min(65_535, layout.depth[parent] + 1);
-    const children: number[] = [];
-    for (let child = lists.first[index]; child !== NONE; child = lists.next[child]) children.push(child);
-    for (let at = children.length - 1; at >= 0; at -= 1) {
-      stack.push(children[at]);
+    if (lists.first[index] !== NONE) {
+      stack.push(lists.first[index]);
       parents.push(position);
     }
     position += 1;
@@ -138,33 +162,32 @@ function place(
 }
 
 function fill(layout: Layout, startOf: Float64Array, parentIndex: Int32Array): void {
-  const names = new Map<string, number>();
-  const n = layout.spans.length;
-  for (let position = 0; position < n; position += 1) {
+  const { spans } = layout;
+  const numbers = new Map<number, number>();
+  const failed = spans.texts.find('error');
+  for (let position = 0; position < spans.length; position += 1) {
     const index = layout.order[position];
-    const span = layout.spans[index];
     layout.start[position] = startOf[index];
-    layout.duration[position] = Math.max(0, span.duration_ns);
+    layout.duration[position] = Math.max(0, spans.durationNs[index]);
     layout.totalNs = Math.max(layout.totalNs, startOf[index] + layout.duration[position]);
     layout.maxDepth = Math.max(layout.maxDepth, layout.depth[position]);
     layout.end[position] = position + 1;
-    if (!layout.positionOf.has(span.span_id)) layout.positionOf.set(span.span_id, position);
-    let service = names.get(span.service_name);
+    let service = numbers.get(spans.service[index]);
     if (service === undefined) {
-      service = names.size;
-      names.set(span.service_name, service);
+      service = numbers.size;
+      numbers.set(spans.service[index], service);
+      layout.services.push(spans.serviceName(index));
     }
     layout.service[position] = Math.min(65_535, service);
-    if (span.status === 'error') {
+    if (failed !== NO_TEXT && spans.status[index] === failed) {
       layout.flags[position] |= FLAG_ERROR;
       layout.errors += 1;
     }
-    if (parentIndex[index] === -2) {
+    if (parentIndex[index] === NOT_HERE) {
       layout.flags[position] |= FLAG_ORPHAN;
       layout.orphans += 1;
     }
   }
-  layout.services = [...names.keys()];
   bubbleUp(layout);
 }
 
@@ -180,37 +203,40 @@ function bubbleUp(layout: Layout): void {
   }
 }
 
-/**
- * Starts relative to the earliest. The texts are read as seconds and nanoseconds apart, which keeps every digit and is
- * several times faster than a BigInt a span.
- */
-function starts(spans: Span[]): { startOf: Float64Array; originNs: bigint } {
-  const n = spans.length;
-  const seconds = new Float64Array(n);
-  const nanos = new Float64Array(n);
+/** Starts relative to the earliest. Seconds and nanoseconds apart keep every digit without a BigInt a span. */
+function starts({ seconds, nanos }: Spans): { startOf: Float64Array; originNs: bigint } {
+  const n = seconds.length;
   let first = 0;
-  for (let index = 0; index < n; index += 1) {
-    const text = spans[index].start_time_unix_nano;
-    seconds[index] = Number(text.slice(0, -9)) || 0;
-    nanos[index] = Number(text.slice(-9)) || 0;
+  for (let index = 1; index < n; index += 1)
     if (seconds[index] < seconds[first] || (seconds[index] === seconds[first] && nanos[index] < nanos[first]))
       first = index;
-  }
   const startOf = new Float64Array(n);
   for (let index = 0; index < n; index += 1)
     startOf[index] = (seconds[index] - seconds[first]) * 1e9 + (nanos[index] - nanos[first]);
   return { startOf, originNs: n === 0 ? 0n : BigInt(seconds[first]) * 1_000_000_000n + BigInt(nanos[first]) };
 }
 
-/** Positions that are shown when the positions in `collapsed` hide what is below them. */
-export function visibleRows(layout: Layout, collapsed: ReadonlySet<number>): Int32Array {
+/** What is collapsed, by position: 1 hides everything below. A change makes a copy. */
+export type Folds = Uint8Array;
+
+export const nothingFolded = (layout: Layout): Folds => new Uint8Array(layout.order.length);
+
+export function allFolded(layout: Layout): Folds {
+  const folds = nothingFolded(layout);
+  for (let position = 0; position < folds.length; position += 1)
+    if (layout.end[position] > position + 1) folds[position] = 1;
+  return folds;
+}
+
+/** Positions that are shown. */
+export function visibleRows(layout: Layout, folds: Folds): Int32Array {
   const n = layout.order.length;
   const out = new Int32Array(n);
   let shown = 0;
   for (let position = 0; position < n;) {
     out[shown] = position;
     shown += 1;
-    position = collapsed.has(position) ? layout.end[position] : position + 1;
+    position = folds[position] ? layout.end[position] : position + 1;
   }
   return out.subarray(0, shown);
 }

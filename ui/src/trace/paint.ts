@@ -143,8 +143,9 @@ function paintEvents(
   top: number,
   x: (ns: number) => number,
 ): void {
-  const events = layout.spans[layout.order[position]].events;
-  if (!events || events.length === 0) return;
+  const index = layout.order[position];
+  const events = layout.spans.hasEvents[index] ? layout.spans.get(index).events : null;
+  if (!events) return;
   ctx.fillStyle = resolveToken('--text');
   for (const event of events.slice(0, 50)) {
     if (!/^\d+$/.test(event.time_unix_nano)) continue;
@@ -167,25 +168,37 @@ export function paintMinimap(canvas: HTMLCanvasElement, layout: Layout, width: n
   const colors = layout.services.map((name) => resolveToken(serviceColor(name)));
   const n = layout.order.length;
   const line = Math.max(1, Math.min(4, (height - 8) / n));
-  const seen = new Set<number>();
+  const step = (height - 8 - line) / Math.max(1, n - 1);
+  // From each pixel, the longest bar is enough: 100,000 bars on 60 lines would only paint over each other.
+  const across = Math.ceil(width) + 1;
+  const longest = new Uint16Array(n > 2000 ? across * height : 0);
+  let service = -1;
   ctx.globalAlpha = n > 4000 ? 0.6 : 0.9;
   for (let position = 0; position < n; position += 1) {
     const left = x(layout.start[position]);
     const wide = Math.max(1, x(layout.start[position] + layout.duration[position]) - left);
-    const y = 4 + ((height - 8 - line) * position) / Math.max(1, n - 1);
-    // One bar a pixel cell is enough: 100,000 bars on 60 lines would only paint over each other.
-    const cell = (Math.floor(y) * 4096 + Math.floor(left)) * 4096 + Math.min(4095, Math.floor(wide));
-    if (n > 2000 && seen.has(cell)) continue;
-    seen.add(cell);
-    ctx.fillStyle = colors[layout.service[position]];
+    const y = 4 + step * position;
+    if (longest.length > 0) {
+      const pixel = Math.floor(y) * across + Math.floor(left);
+      if (Math.ceil(wide) <= longest[pixel]) continue;
+      longest[pixel] = Math.ceil(wide);
+    }
+    if (layout.service[position] !== service) {
+      service = layout.service[position];
+      ctx.fillStyle = colors[service];
+    }
     ctx.fillRect(left, y, wide, Math.max(1, line - 0.5));
   }
   ctx.globalAlpha = 1;
   ctx.fillStyle = resolveToken('--bad-fill');
   for (let position = 0; position < n; position += 1) {
     if (!(layout.flags[position] & FLAG_ERROR) || layout.flags[position] & FLAG_ERROR_BELOW) continue;
-    const y = 4 + ((height - 8 - line) * position) / Math.max(1, n - 1);
-    ctx.fillRect(x(layout.start[position] + layout.duration[position]) - 2, y - 1, 4, Math.max(3, line));
+    ctx.fillRect(
+      x(layout.start[position] + layout.duration[position]) - 2,
+      4 + step * position - 1,
+      4,
+      Math.max(3, line),
+    );
   }
 }
 

@@ -1,5 +1,5 @@
 // Search traces. The URL holds the search; the page shows what the URL says.
-import { useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import '../styles/traces.css';
 import { apiUrl } from '../api/client';
 import type { ServicesAnswer, TracesAnswer } from '../api/types';
@@ -27,6 +27,8 @@ export default function TracesPage() {
   const ascending = params.value.get('order') === 'asc';
   const traces = useMemo(() => sorted(query.data?.traces ?? [], sort, ascending), [query.data, sort, ascending]);
   useRowKeys('Traces', 'trace');
+  // The next click most likely opens a trace: its code is then here.
+  useEffect(() => void import('../trace/TracePage').catch(() => undefined), []);
   return (
     <>
       <PageHead title="Traces" lead="What happened to single requests, across services.">
