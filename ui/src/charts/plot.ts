@@ -39,6 +39,11 @@ export interface PlotInput {
   onZoom: ((startMs: number, endMs: number) => void) | null;
 }
 
+/** Half of the widest label of the time axis, so that the last one is whole wherever it falls. */
+const LABEL_ROOM_PX = 26;
+/** Exemplars closer than this cover each other and the line: the largest stands for them. */
+const EXEMPLAR_PX = 12;
+
 const ratio = () => window.devicePixelRatio || 1;
 
 export function plotOptions(input: PlotInput, width: number, largest: number): uPlot.Options {
@@ -52,7 +57,7 @@ export function plotOptions(input: PlotInput, width: number, largest: number): u
     width,
     height: input.height,
     legend: { show: false },
-    padding: [10, 12, 0, 0],
+    padding: [10, LABEL_ROOM_PX, 0, 0],
     tzDate: (seconds) => {
       const date = new Date(seconds * 1000);
       return new Date(date.getTime() + date.getTimezoneOffset() * 60_000);
@@ -154,13 +159,24 @@ function drawThresholds(u: uPlot, thresholds: Threshold[], unit: string): void {
   });
   ctx.save();
   for (const line of lines) if (!line.above) drawLine(ctx, bbox, line.y, line.color, scale);
-  // Lines that are close to each other have their names side by side, above the highest of them.
+  // Lines that are close to each other have their names side by side, above the highest of them; where the picture is
+  // too narrow for that, one above the other.
   const taken: { y: number; right: number }[] = [];
+  ctx.font = canvasFont(11 * scale, 600);
+  const start = bbox.left + 4 * scale;
+  const end = bbox.left + bbox.width;
   for (const { y, text, color } of lines.toSorted((one, two) => one.y - two.y)) {
+    const name = shortened(ctx, text, end - start - 8 * scale);
+    const wide = ctx.measureText(name).width + 8 * scale;
     const beside = taken.filter((other) => Math.abs(other.y - y) < 15 * scale);
-    const top = Math.min(y, ...beside.map((other) => other.y));
-    const left = Math.max(bbox.left + 4 * scale, ...beside.map((other) => other.right));
-    taken.push({ y: top, right: left + drawName(ctx, bbox, left, top, text, color, scale) + 4 * scale });
+    let top = Math.min(y, ...beside.map((other) => other.y));
+    let left = Math.max(start, ...beside.map((other) => other.right));
+    if (left + wide > end) {
+      left = start;
+      top -= 15 * scale;
+    }
+    drawName(ctx, bbox, left, top, wide, name, color, scale);
+    taken.push({ y: top, right: left + wide + 4 * scale });
   }
   ctx.restore();
 }
@@ -176,19 +192,25 @@ function drawLine(ctx: CanvasRenderingContext2D, bbox: uPlot.BBox, y: number, co
   ctx.setLineDash([]);
 }
 
-/** The name of a line, above it where there is room; returns its width. */
+function shortened(ctx: CanvasRenderingContext2D, text: string, room: number): string {
+  if (ctx.measureText(text).width <= room) return text;
+  let length = text.length - 1;
+  while (length > 1 && ctx.measureText(`${text.slice(0, length)}…`).width > room) length -= 1;
+  return `${text.slice(0, length)}…`;
+}
+
+/** The name of a line, above it where there is room. */
 function drawName(
   ctx: CanvasRenderingContext2D,
   bbox: uPlot.BBox,
   left: number,
   y: number,
+  wide: number,
   text: string,
   color: string,
   scale: number,
-): number {
-  ctx.font = canvasFont(11 * scale, 600);
+): void {
   ctx.textAlign = 'left';
-  const wide = ctx.measureText(text).width + 8 * scale;
   const room = y - bbox.top > 16 * scale;
   ctx.textBaseline = room ? 'bottom' : 'top';
   const textY = y + (room ? -3 : 3) * scale;
@@ -198,16 +220,20 @@ function drawName(
   ctx.globalAlpha = 1;
   ctx.fillStyle = color;
   ctx.fillText(text, left + 4 * scale, textY);
-  return wide;
 }
 
 /** Exemplars are DOM links over the plot for the pointer; the data table below lists the same for the keyboard. */
 function placeExemplars(u: uPlot, exemplars: PlotExemplar[]): void {
   for (const old of u.over.querySelectorAll('.exemplar')) old.remove();
   const [min, max] = [u.scales.x.min ?? 0, u.scales.x.max ?? 0];
-  for (const one of exemplars) {
+  const placed: { left: number; top: number }[] = [];
+  for (const one of exemplars.toSorted((a, b) => b.value - a.value)) {
     const seconds = one.timeMs / 1000;
     if (seconds < min || seconds > max) continue;
+    const left = u.valToPos(seconds, 'x');
+    const top = Math.max(0, u.valToPos(Math.min(one.value, u.scales.y.max ?? one.value), 'y'));
+    if (placed.some((other) => Math.abs(other.left - left) + Math.abs(other.top - top) < EXEMPLAR_PX)) continue;
+    placed.push({ left, top });
     const link = document.createElement('a');
     link.className = 'exemplar';
     link.href = one.href;
@@ -215,8 +241,7 @@ function placeExemplars(u: uPlot, exemplars: PlotExemplar[]): void {
     link.tabIndex = -1;
     link.setAttribute('aria-hidden', 'true');
     link.dataset.testid = 'exemplar';
-    const top = Math.max(0, u.valToPos(Math.min(one.value, u.scales.y.max ?? one.value), 'y'));
-    link.style.left = `${u.valToPos(seconds, 'x')}px`;
+    link.style.left = `${left}px`;
     link.style.top = `${top}px`;
     link.addEventListener('mousedown', (event) => event.stopPropagation());
     u.over.append(link);

@@ -5,7 +5,7 @@ import type { Panel, PanelQuery, RangeAnswer, Receipt as ReceiptData } from '../
 import { inFlight, refreshTick } from '../api/useQuery';
 import { href, safeHref, setParams } from '../app/router';
 import { Chart } from '../charts/Chart';
-import { inUnit, plotExemplars, plotSeries, seriesName } from '../metrics/rangeChart';
+import { inUnit, plotExemplars, plotSeries, seriesName, settled } from '../metrics/rangeChart';
 import { stepFor } from '../metrics/MetricsPage';
 import { Receipt } from '../parts/Receipt';
 import { Failed, Loading } from '../parts/States';
@@ -115,7 +115,7 @@ function useAnswers(queries: PanelQuery[], stepS: number): { answers: RangeAnswe
     inFlight.value += 1;
     Promise.all(urls.map((url) => call<RangeAnswer>(url, abort.signal)))
       .then(
-        (answers) => setState({ answers, error: null }),
+        (answers) => setState({ answers: answers.map((one) => settled(one, Date.now())), error: null }),
         (error: unknown) => {
           if (!abort.signal.aborted)
             setState((old) => ({

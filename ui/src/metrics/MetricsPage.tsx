@@ -13,7 +13,7 @@ import { plural } from '../time/format';
 import { range, rangeParams, rangeQuery } from '../time/range';
 import { splitAttributes } from '../traces/search';
 import { MetricForm } from './MetricForm';
-import { exactness, MAX_SERIES, plotExemplars, plotSeries, seriesName } from './rangeChart';
+import { exactness, MAX_SERIES, plotExemplars, plotSeries, seriesName, settled } from './rangeChart';
 
 const MAX_POINTS = 400;
 const STEPS_S = [10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 86_400];
@@ -85,13 +85,14 @@ function Explorer({ metrics }: { metrics: MetricInfo[] }) {
         attributes={get('attributes')}
       />
       <Answer query={query} what="this metric">
-        {(data) => <Drawn answer={data} title={`${fn} of ${metric.name}`} />}
+        {(data) => <Drawn loaded={data} title={`${fn} of ${metric.name}`} />}
       </Answer>
     </>
   );
 }
 
-function Drawn({ answer, title }: { answer: RangeAnswer; title: string }) {
+function Drawn({ loaded, title }: { loaded: RangeAnswer; title: string }) {
+  const answer = useMemo(() => settled(loaded, Date.now()), [loaded]);
   const all = answer.series ?? [];
   const series = useMemo(
     () =>

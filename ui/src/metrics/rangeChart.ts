@@ -70,6 +70,19 @@ export function inUnit(answer: RangeAnswer, unit: string): RangeSeries[] {
   }));
 }
 
+/** Functions that count, whose value is too small while their interval still fills. */
+const COUNTS = /^(count|rate|sum|increase)$/;
+/** How long what has happened may be on its way. */
+const ON_ITS_WAY_MS = 6000;
+
+/** Without the points whose interval is not over: they would look like traffic that falls to nothing. */
+export function settled(answer: RangeAnswer, nowMs: number): RangeAnswer {
+  if (!COUNTS.test(answer.fn)) return answer;
+  const lastMs = nowMs - ON_ITS_WAY_MS - answer.step_s * 1000;
+  const series = (answer.series ?? []).map((one) => ({ ...one, points: one.points.filter(([ms]) => ms <= lastMs) }));
+  return { ...answer, series };
+}
+
 /** How far a drawn value can be from the truth, in words; null when it is exact. */
 export function exactness(answer: RangeAnswer): string | null {
   const bounds = [...new Set(answer.series.map((one) => one.bucket_bound).filter(Boolean))];

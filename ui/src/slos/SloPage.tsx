@@ -199,7 +199,12 @@ function exhaustion(slo: SloDetail): string {
 }
 
 function Burndown({ slo }: { slo: SloDetail }) {
-  const points = slo.budget?.series ?? [];
+  // The last interval is still running: its value is of the newest data, not of its end.
+  const until = instantMs(slo.watermark) ?? Date.now();
+  const points = useMemo(
+    () => (slo.budget?.series ?? []).map(([ms, left]) => [Math.min(ms, until), left] as [number, number | null]),
+    [slo],
+  );
   const series = useMemo(() => [{ label: 'budget left', token: '--c0', points, fill: true }], [points]);
   const lowest = Math.min(0, ...points.map(([, value]) => value ?? 0));
   return (
