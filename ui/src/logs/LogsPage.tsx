@@ -8,7 +8,7 @@ import { useQuery } from '../api/useQuery';
 import { PageHead } from '../app/Shell';
 import { href, params, setParams } from '../app/router';
 import { Icon } from '../parts/Icon';
-import { Receipt } from '../parts/Receipt';
+import { CompleteReceipt, PartialReceipt } from '../parts/Receipt';
 import { Answer, Empty } from '../parts/States';
 import { count, plural } from '../time/format';
 import { iso, range, rangeParams, rangeQuery } from '../time/range';
@@ -92,13 +92,9 @@ function Found({ data, filters }: { data: LogsAnswer; filters: Record<string, st
           {!counted && more ? ' or more' : ''}{' '}
           {matched > logs.length && <span class="muted">· newest {count(logs.length)} shown</span>}
         </h2>
-        {data.receipt?.complete && <Receipt receipt={data.receipt} />}
+        <CompleteReceipt receipt={data.receipt} />
       </header>
-      {!data.receipt?.complete && (
-        <div class="body">
-          <Receipt receipt={data.receipt} />
-        </div>
-      )}
+      <PartialReceipt receipt={data.receipt} />
       <Volume volume={data.volume ?? []} range={range.value} onZoom={zoom} />
       {logs.length === 0 ? (
         <Empty title="No line matches">

@@ -2,6 +2,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { setParams } from '../app/router';
 import { refreshTick } from '../api/useQuery';
+import { Choice, sortedNames } from '../parts/Choice';
 import { Icon } from '../parts/Icon';
 
 export const SEVERITIES = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
@@ -34,7 +35,6 @@ export function QueryForm({ query, service, severity, services, problem }: Props
     if (draft.trim() === query) refreshTick.value += 1;
     else setParams({ query: draft.trim() });
   };
-  const names = [...new Set(service ? [...services, service] : services)].sort();
   return (
     <form class="card log-form" onSubmit={submit} aria-label="Search logs">
       <div class="log-form-row">
@@ -57,30 +57,22 @@ export function QueryForm({ query, service, severity, services, problem }: Props
             onInput={(event) => setDraft(event.currentTarget.value)}
           />
         </div>
-        <select
-          class="input"
-          aria-label="Service"
-          data-testid="field-service"
-          value={service}
-          onChange={(event) => setParams({ service: event.currentTarget.value })}
-        >
-          <option value="">Any service</option>
-          {names.map((name) => (
-            <option key={name}>{name}</option>
-          ))}
-        </select>
-        <select
-          class="input"
-          aria-label="Severity"
-          data-testid="field-severity"
-          value={severity}
-          onChange={(event) => setParams({ severity: event.currentTarget.value })}
-        >
-          <option value="">Any severity</option>
-          {SEVERITIES.map((name) => (
-            <option key={name}>{name}</option>
-          ))}
-        </select>
+        <Choice
+          label="Service"
+          any="Any service"
+          names={sortedNames(services)}
+          chosen={service}
+          testid="field-service"
+          onChoose={(name) => setParams({ service: name })}
+        />
+        <Choice
+          label="Severity"
+          any="Any severity"
+          names={SEVERITIES}
+          chosen={severity}
+          testid="field-severity"
+          onChoose={(name) => setParams({ severity: name })}
+        />
         <button type="button" class="button" aria-expanded={help} onClick={() => setHelp(!help)}>
           Syntax
         </button>

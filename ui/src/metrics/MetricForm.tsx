@@ -2,6 +2,7 @@
 import type { MetricInfo } from '../api/types';
 import { params, setParams } from '../app/router';
 import { splitAttributes } from '../traces/search';
+import { Choice, sortedNames } from '../parts/Choice';
 
 interface Props {
   metrics: MetricInfo[];
@@ -58,17 +59,13 @@ export function MetricForm({ metrics, metric, functions, fn, service, groups, at
       </label>
       <label class="field">
         <span>Service</span>
-        <select
-          class="input"
-          data-testid="field-service"
-          value={service}
-          onChange={(event) => setParams({ service: event.currentTarget.value })}
-        >
-          <option value="">All services</option>
-          {[...new Set([...(metric.services ?? []), ...(service ? [service] : [])])].sort().map((one) => (
-            <option key={one}>{one}</option>
-          ))}
-        </select>
+        <Choice
+          any="All services"
+          names={sortedNames(metric.services ?? [])}
+          chosen={service}
+          testid="field-service"
+          onChoose={(name) => setParams({ service: name })}
+        />
       </label>
       <label class="field metric-attributes">
         <span>Only where</span>

@@ -44,3 +44,18 @@ export function Receipt({ receipt }: { receipt: ReceiptData | undefined | null }
     </div>
   );
 }
+
+/** The quiet line of a complete answer, for the head of its card. */
+export function CompleteReceipt({ receipt }: { receipt: ReceiptData | undefined | null }) {
+  return receipt?.complete ? <Receipt receipt={receipt} /> : null;
+}
+
+/** The loud one of a partial answer, for the card itself. */
+export function PartialReceipt({ receipt }: { receipt: ReceiptData | undefined | null }) {
+  if (!receipt || receipt.complete) return null;
+  return (
+    <div class="body">
+      <Receipt receipt={receipt} />
+    </div>
+  );
+}

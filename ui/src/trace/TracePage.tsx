@@ -7,7 +7,7 @@ import { useQuery } from '../api/useQuery';
 import { PageHead } from '../app/Shell';
 import { href, params, setParams } from '../app/router';
 import type { PageProps } from '../app/routes';
-import { Receipt } from '../parts/Receipt';
+import { CompleteReceipt, PartialReceipt } from '../parts/Receipt';
 import { Answer, Empty } from '../parts/States';
 import { ServiceName } from '../parts/Badges';
 import { reveal, useWaterfallKeys, wholeOf } from './keys';
@@ -114,14 +114,10 @@ function Loaded({ data }: { data: TraceAnswer & { spans: Spans } }) {
       <section class="card trace-card" aria-label="Trace">
         <header>
           <Tabs showLogs={showLogs} lines={logs.length} />
-          {data.receipt?.complete && <Receipt receipt={data.receipt} />}
+          <CompleteReceipt receipt={data.receipt} />
           {!showLogs && <Tools layout={layout} setFolds={setFolds} />}
         </header>
-        {!data.receipt?.complete && (
-          <div class="body">
-            <Receipt receipt={data.receipt} />
-          </div>
-        )}
+        <PartialReceipt receipt={data.receipt} />
         {showLogs ? (
           <TraceLogs logs={logs} layout={layout} onSpan={open} more={logsHref(data.trace, layout)} />
         ) : (

@@ -3,6 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { ServicesAnswer } from '../api/types';
 import { setParams } from '../app/router';
 import { refreshTick } from '../api/useQuery';
+import { Choice, sortedNames } from '../parts/Choice';
 import { Icon } from '../parts/Icon';
 import { LIMITS, problems, searchParams, type TraceSearch } from './search';
 
@@ -90,10 +91,6 @@ export function SearchForm({ search, services }: Props) {
 
 /** Where to look: a service, and an operation of it. */
 function PlaceFields({ draft, services, set }: PlaceProps) {
-  const names = known(
-    services.map((one) => one.name),
-    draft.service,
-  );
   const operations = services
     .filter((one) => !draft.service || one.name === draft.service)
     .flatMap((one) => one.operations ?? []);
@@ -101,20 +98,14 @@ function PlaceFields({ draft, services, set }: PlaceProps) {
     <>
       <label class="field">
         <span>Service</span>
-        <select
-          class="input"
-          data-search
-          data-testid="field-service"
-          value={draft.service}
-          onChange={(event) => set({ service: event.currentTarget.value, operation: '' })}
-        >
-          <option value="">Any service</option>
-          {names.map((name) => (
-            <option key={name} value={name}>
-              {name}
-            </option>
-          ))}
-        </select>
+        <Choice
+          any="Any service"
+          names={sortedNames(services.map((one) => one.name))}
+          chosen={draft.service}
+          testid="field-service"
+          isSearch
+          onChoose={(service) => set({ service, operation: '' })}
+        />
       </label>
       <label class="field">
         <span>Operation</span>
@@ -127,7 +118,7 @@ function PlaceFields({ draft, services, set }: PlaceProps) {
           onInput={(event) => set({ operation: event.currentTarget.value })}
         />
         <datalist id="operations">
-          {[...new Set(operations)].sort().map((name) => (
+          {sortedNames(operations).map((name) => (
             <option key={name} value={name} />
           ))}
         </datalist>
@@ -166,9 +157,4 @@ function DurationField({ label, testid, value, placeholder, problem, onInput }: 
       {problem && <em class="problem">{problem}</em>}
     </label>
   );
-}
-
-/** The known names and the chosen one, which may have no traffic in this range. */
-function known(names: string[], chosen: string): string[] {
-  return [...new Set(chosen ? [...names, chosen] : names)].sort();
 }

@@ -7,7 +7,7 @@ import { useQuery } from '../api/useQuery';
 import { PageHead } from '../app/Shell';
 import { href, navigate, params } from '../app/router';
 import { useRowKeys } from '../app/shortcuts';
-import { Receipt } from '../parts/Receipt';
+import { CompleteReceipt, PartialReceipt } from '../parts/Receipt';
 import { Answer, Empty } from '../parts/States';
 import { plural } from '../time/format';
 import { range, rangeQuery } from '../time/range';
@@ -43,13 +43,9 @@ export default function TracesPage() {
                 {plural(traces.length, 'trace')}
                 {traces.length === search.limit ? ' (the newest; there may be more)' : ''}
               </h2>
-              {data.receipt?.complete && <Receipt receipt={data.receipt} />}
+              <CompleteReceipt receipt={data.receipt} />
             </header>
-            {!data.receipt?.complete && (
-              <div class="body">
-                <Receipt receipt={data.receipt} />
-              </div>
-            )}
+            <PartialReceipt receipt={data.receipt} />
             {traces.length === 0 ? (
               <Empty title="No trace matches">
                 Widen the time range, lower the minimum duration or drop a filter. Traces appear about 2 s after they
