@@ -13,6 +13,8 @@ export interface Query<T> {
   data: T | null;
   error: ApiError | null;
   loading: boolean;
+  /** When `data` came. */
+  atMs: number | null;
 }
 
 /**
@@ -32,10 +34,11 @@ export function useQuery<T>(url: string | null, pollMs = 0, read?: Read<T>): Que
     data: null,
     error: null,
     loading: url !== null,
+    atMs: null,
   });
   useEffect(() => {
     if (url === null) {
-      setState({ url, data: null, error: null, loading: false });
+      setState({ url, data: null, error: null, loading: false, atMs: null });
       return;
     }
     const abort = new AbortController();
@@ -43,17 +46,20 @@ export function useQuery<T>(url: string | null, pollMs = 0, read?: Read<T>): Que
     inFlight.value += 1;
     call<T>(url, abort.signal, 'GET', read)
       .then(
-        (data) => setState({ url, data, error: null, loading: false }),
+        (data) => setState({ url, data, error: null, loading: false, atMs: Date.now() }),
         (error: unknown) => {
           if (abort.signal.aborted) return;
           const known = error instanceof ApiError ? error : new ApiError(String(error), 0, 'bug');
-          setState((old) => ({ url, data: samePage(old.url, url) ? old.data : null, error: known, loading: false }));
+          setState((old) => {
+            const data = samePage(old.url, url) ? old.data : null;
+            return { url, data, error: known, loading: false, atMs: old.atMs };
+          });
         },
       )
       .finally(() => (inFlight.value -= 1));
     return () => abort.abort();
   }, [url, tick, own]);
-  return { data: state.data, error: state.error, loading: state.loading };
+  return { data: state.data, error: state.error, loading: state.loading, atMs: state.atMs };
 }
 
 function samePage(a: string | null, b: string): boolean {

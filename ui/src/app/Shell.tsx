@@ -120,7 +120,15 @@ function Brand() {
 }
 
 function OpenIncidents() {
-  const { data } = useQuery<IncidentsAnswer>(apiUrl('/incidents', { state: 'open' }), INCIDENTS_POLL_MS);
+  const { data, error } = useQuery<IncidentsAnswer>(apiUrl('/incidents', { state: 'open' }), INCIDENTS_POLL_MS);
+  // Of yesterday's number or none, neither would tell the reader that nobody knows.
+  if (error) {
+    return (
+      <span class="nav-count unknown" title="The number of open incidents is unknown: the server does not answer">
+        ?<span class="visually-hidden"> open: unknown</span>
+      </span>
+    );
+  }
   const open = data?.incidents?.length ?? 0;
   if (open === 0) return null;
   return (

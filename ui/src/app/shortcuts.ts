@@ -31,7 +31,12 @@ function belongsToControl(event: KeyboardEvent): boolean {
 
 export function startShortcuts(): void {
   window.addEventListener('keydown', (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || belongsToControl(event)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || belongsToControl(event)) return;
+    if (typing(event.target)) {
+      // Out of the field, so that the keys of the page work again.
+      if (event.key === 'Escape') (event.target as HTMLElement).blur();
+      return;
+    }
     if (document.querySelector('dialog[open]')) return;
     const two = performance.now() - pending.at < SEQUENCE_MS ? `${pending.key} ${event.key}` : '';
     const known = groups.value.flatMap((group) => group.shortcuts);

@@ -43,6 +43,8 @@ export interface PlotInput {
 const LABEL_ROOM_PX = 26;
 /** Exemplars closer than this cover each other and the line: the largest stands for them. */
 const EXEMPLAR_PX = 12;
+/** How much of the end of a long name is its value. */
+const VALUE_CHARS = 7;
 
 const ratio = () => window.devicePixelRatio || 1;
 
@@ -192,11 +194,13 @@ function drawLine(ctx: CanvasRenderingContext2D, bbox: uPlot.BBox, y: number, co
   ctx.setLineDash([]);
 }
 
+/** `text` without its middle, where it is too long: the value at its end stays. */
 function shortened(ctx: CanvasRenderingContext2D, text: string, room: number): string {
   if (ctx.measureText(text).width <= room) return text;
-  let length = text.length - 1;
-  while (length > 1 && ctx.measureText(`${text.slice(0, length)}…`).width > room) length -= 1;
-  return `${text.slice(0, length)}…`;
+  const tail = text.slice(-VALUE_CHARS);
+  let length = text.length - VALUE_CHARS;
+  while (length > 1 && ctx.measureText(`${text.slice(0, length)}…${tail}`).width > room) length -= 1;
+  return `${text.slice(0, length)}…${tail}`;
 }
 
 /** The name of a line, above it where there is room. */

@@ -28,7 +28,7 @@ export function IncidentTable({ incidents, empty, withSlo = true }: Props) {
   if (incidents.length === 0) return <p class="muted body">{empty}</p>;
   return (
     <div class="scroll-x">
-      <table class="table incidents">
+      <table class="table incidents stacks">
         <thead>
           <tr>
             <th scope="col">State</th>
@@ -58,7 +58,7 @@ function Row({ incident, withSlo }: { incident: Incident; withSlo: boolean }) {
       <td>
         <IncidentBadge state={incident.state} />
       </td>
-      <td class="incident-what">
+      <td class="incident-what main-cell">
         <a class="row-link" href={incidentHref(incident.id)}>
           {incident.summary || incident.slo}
         </a>
@@ -71,12 +71,14 @@ function Row({ incident, withSlo }: { incident: Incident; withSlo: boolean }) {
       <td class="nowrap">
         <SeverityBadge severity={incident.severity} /> <span class="muted">{incident.tier}</span>
       </td>
-      <td class="nowrap">
+      <td class="nowrap" data-label="Opened (UTC)">
         {opened === null ? '–' : utcShort(opened)}
         <p class="muted small-text">{opened === null ? '' : ago(opened, Date.now())}</p>
       </td>
-      <td class="nowrap">{lasted(incident, Date.now())}</td>
-      <td>
+      <td class="nowrap" data-label="Lasted">
+        {lasted(incident, Date.now())}
+      </td>
+      <td data-label="Notified">
         <Notified incident={incident} />
       </td>
     </tr>

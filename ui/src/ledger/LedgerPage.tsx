@@ -191,7 +191,7 @@ function Agents({ agents }: { agents: AgentStatus[] }) {
     );
   return (
     <div class="scroll-x">
-      <table class="table">
+      <table class="table stacks">
         <thead>
           <tr>
             <th scope="col">Agent</th>
@@ -207,7 +207,7 @@ function Agents({ agents }: { agents: AgentStatus[] }) {
             const closed = instantMs(agent.closed_until);
             return (
               <tr key={`${agent.agent}${agent.epoch}`} data-testid="agent-row">
-                <td>
+                <td class="main-cell">
                   <strong class="mono">{agent.agent}</strong> <span class="muted small-text">epoch {agent.epoch}</span>
                 </td>
                 <td>
@@ -223,9 +223,11 @@ function Agents({ agents }: { agents: AgentStatus[] }) {
                     </span>
                   )}
                 </td>
-                <td>{seen === null ? '–' : ago(seen, Date.now())}</td>
-                <td class="nowrap">{closed === null ? '–' : utcDateTime(closed)}</td>
-                <td>
+                <td data-label="Last seen">{seen === null ? '–' : ago(seen, Date.now())}</td>
+                <td class="nowrap" data-label="Closed up to (UTC)">
+                  {closed === null ? '–' : utcDateTime(closed)}
+                </td>
+                <td data-label="Services">
                   <span class="row small-text">
                     {(agent.services ?? []).map((name) => (
                       <ServiceName key={name} name={name} />

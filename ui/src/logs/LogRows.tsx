@@ -8,11 +8,13 @@ import { AttributeTable } from '../parts/AttributeTable';
 import { ServiceName } from '../parts/Badges';
 import { CopyButton } from '../parts/Copy';
 import { Icon } from '../parts/Icon';
+import { isNarrow } from '../parts/narrow';
 import { VirtualRows } from '../parts/VirtualRows';
 import { instantMs, utcNanos } from '../time/instant';
 import { highlight } from './query';
 
-export const ROW_PX = 26;
+const ROW_PX = 26;
+const NARROW_ROW_PX = 48;
 const BODY_CHARS = 600;
 
 interface Props {
@@ -45,7 +47,7 @@ export function LogRows({ logs, words, onFilter, footer }: Props) {
   return (
     <VirtualRows
       count={logs.length}
-      rowHeight={ROW_PX}
+      rowHeight={isNarrow.value ? NARROW_ROW_PX : ROW_PX}
       expanded={expanded}
       active={active}
       label="Log lines"
@@ -92,7 +94,7 @@ function Line({ log, words, open, active, onToggle }: LineProps) {
       </button>
       <time class="mono log-time">{localTime(log)}</time>
       <span class="log-severity">{log.severity}</span>
-      <span class="log-service">
+      <span class="log-service" title={log.service_name}>
         <ServiceName name={log.service_name} />
       </span>
       <span class="log-text mono">

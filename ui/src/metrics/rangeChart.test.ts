@@ -3,7 +3,20 @@ import type { RangeAnswer } from '../api/types';
 import { settled } from './rangeChart';
 
 const answer = (fn: string) =>
-  ({ fn, step_s: 10, series: [{ labels: {}, points: [[0, 5], [10_000, 5], [20_000, 1]] }] }) as unknown as RangeAnswer;
+  ({
+    fn,
+    step_s: 10,
+    series: [
+      {
+        labels: {},
+        points: [
+          [0, 5],
+          [10_000, 5],
+          [20_000, 1],
+        ],
+      },
+    ],
+  }) as unknown as RangeAnswer;
 const kept = (fn: string, nowMs: number) => settled(answer(fn), nowMs).series[0].points.length;
 
 it('an interval that still fills is not drawn as a fall of traffic', () => {

@@ -2,7 +2,8 @@
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { type ApiError, setKey } from '../api/client';
-import { refreshTick } from '../api/useQuery';
+import { type Query, refreshTick } from '../api/useQuery';
+import { utcDateTime } from '../time/instant';
 import { Icon, type IconName } from './Icon';
 
 const retry = () => (refreshTick.value += 1);
@@ -42,9 +43,11 @@ const ADVICE: Record<string, string> = {
   bug: 'This is a fault in Daymark. The server log has the details.',
 };
 
-function advice(error: ApiError): string {
+function advice(error: ApiError, what: string): string {
   if (error.status === 0)
     return 'Check that daymark is running and that this machine can reach it. Nothing is lost: ingest does not depend on this page.';
+  if (error.status === 404 && /SLO|dashboard/.test(what))
+    return 'Its definition may have been renamed or removed; the list shows those that are loaded.';
   if (error.status === 404)
     return 'It may be older than the retention, mistyped, or not yet stored. New data can be queried about 2 s after it is acknowledged.';
   if (error.status === 501) return 'This server was built without that feature.';
@@ -53,7 +56,8 @@ function advice(error: ApiError): string {
   return error.field ? `Correct the field “${error.field}” and try again.` : 'Correct the request and try again.';
 }
 
-export function Failed({ error, what }: { error: ApiError; what: string }) {
+/** `staleMs`: when the data came that is still on screen. */
+export function Failed({ error, what, staleMs = null }: { error: ApiError; what: string; staleMs?: number | null }) {
   if (error.status === 401) return <AskKey />;
   return (
     <div class="failed" role="alert" data-testid="failed">
@@ -61,7 +65,8 @@ export function Failed({ error, what }: { error: ApiError; what: string }) {
       <div class="stack-s">
         <strong>Could not load {what}</strong>
         <p class="mono">{error.message}</p>
-        <p class="muted">{advice(error)}</p>
+        <p class="muted">{advice(error, what)}</p>
+        {staleMs !== null && <p>Below is the last answer, of {utcDateTime(staleMs)} UTC. It may be out of date.</p>}
         <button type="button" class="button small" onClick={retry}>
           <Icon name="refresh" /> Try again
         </button>
@@ -108,13 +113,13 @@ export function Answer<T>({
   what,
   children,
 }: {
-  query: { data: T | null; error: ApiError | null; loading: boolean };
+  query: Query<T>;
   what: string;
   children: (data: T) => ComponentChildren;
 }) {
   return (
     <>
-      {query.error && <Failed error={query.error} what={what} />}
+      {query.error && <Failed error={query.error} what={what} staleMs={query.data === null ? null : query.atMs} />}
       {query.data === null && query.loading && !query.error && <Loading what={what} />}
       {query.data !== null && children(query.data)}
     </>

@@ -89,7 +89,7 @@ function Table({ slos }: { slos: Slo[] }) {
   if (slos.length === 0) return <Empty title="None in this state">Choose another state above.</Empty>;
   return (
     <div class="scroll-x">
-      <table class="table slos">
+      <table class="table slos stacks">
         <thead>
           <tr>
             <th scope="col">State</th>
@@ -126,7 +126,7 @@ function Row({ slo }: { slo: Slo }) {
       <td>
         <SloBadge state={slo.state} />
       </td>
-      <td class="slo-name">
+      <td class="slo-name main-cell">
         <a class="row-link" href={sloHref(slo.id)}>
           {slo.name}
         </a>
@@ -135,14 +135,16 @@ function Row({ slo }: { slo: Slo }) {
         </p>
         {slo.state_reason && <p class={`reason ${slo.state}`}>{slo.state_reason}</p>}
       </td>
-      <td class="budget-cell">
+      <td class="budget-cell" data-label="Error budget left">
         <BudgetBar ratio={slo.budget_remaining_ratio} />
       </td>
-      <td class="nowrap">
+      <td class="nowrap" data-label="Burning now">
         <BurnNow slo={slo} />
       </td>
-      <td class="num">{slo.sli === null || slo.sli === undefined ? '–' : percent(slo.sli)}</td>
-      <td class="num">
+      <td class="num" data-label="SLI">
+        {slo.sli === null || slo.sli === undefined ? '–' : percent(slo.sli)}
+      </td>
+      <td class="num" data-label="Coverage">
         {slo.coverage === null || slo.coverage === undefined ? (
           '–'
         ) : slo.state === 'unknown' && slo.coverage < 1 ? (
@@ -151,7 +153,9 @@ function Row({ slo }: { slo: Slo }) {
           percent(slo.coverage)
         )}
       </td>
-      <td class="num muted">{watermark === null ? 'no data yet' : ago(watermark, Date.now())}</td>
+      <td class="num muted" data-label="Data up to">
+        {watermark === null ? 'no data yet' : ago(watermark, Date.now())}
+      </td>
     </tr>
   );
 }

@@ -21,7 +21,6 @@ export interface WaterfallProps {
 }
 
 const OVERSCAN = 4;
-const INDENT_PX = 14;
 const MAX_INDENT = 14;
 
 export function Waterfall(props: WaterfallProps) {
@@ -152,7 +151,7 @@ function Row({ layout, position, row, y, selected, folds, onSelect, onToggle, on
       <div
         class="span-name"
         role="gridcell"
-        style={{ paddingLeft: `${6 + Math.min(depth, MAX_INDENT) * INDENT_PX}px` }}
+        style={{ paddingLeft: `calc(6px + ${Math.min(depth, MAX_INDENT)} * var(--indent))` }}
       >
         {depth > MAX_INDENT && <span class="depth">{depth}</span>}
         {below > 0 ? (
@@ -182,7 +181,7 @@ function Row({ layout, position, row, y, selected, folds, onSelect, onToggle, on
             <Icon name="warn" />
           </span>
         ) : null}
-        <span class="span-text">
+        <span class="span-text" title={`${service} ${name}`}>
           <strong>{service}</strong> {name}
         </span>
         {flags & FLAG_ORPHAN ? (

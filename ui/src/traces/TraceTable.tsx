@@ -48,7 +48,7 @@ export function TraceTable({ traces, sort, ascending }: Props) {
   );
   return (
     <div class="scroll-x">
-      <table class="table traces">
+      <table class="table traces stacks">
         <thead>
           <tr>
             {head('start', 'Start (UTC)', false)}
@@ -83,22 +83,24 @@ function Row({ trace, longest }: { trace: TraceSummary; longest: number }) {
         {startMs === null ? '–' : utcShort(startMs).replace(utcClock(startMs), '')}
         <span class="mono">{startMs === null ? '' : utcClock(startMs, true)}</span>
       </td>
-      <td class="root-cell">
+      <td class="root-cell main-cell">
         <a class="row-link" href={to}>
           {trace.root_name ?? 'root span not received'}
         </a>
         <span class="muted">{trace.root_service ? <ServiceName name={trace.root_service} /> : 'unknown service'}</span>
         <TraceState state={trace.state} />
       </td>
-      <td class="duration-cell">
+      <td class="duration-cell" data-label="Duration">
         <span
           class={`duration-bar ${trace.error_count > 0 ? 'bad' : ''}`}
           style={{ width: `${Math.max(1, (100 * trace.duration_ns) / longest)}%` }}
         />
         <strong>{nanos(trace.duration_ns)}</strong>
       </td>
-      <td class="num">{count(trace.span_count)}</td>
-      <td class="num">
+      <td class="num" data-label="Spans">
+        {count(trace.span_count)}
+      </td>
+      <td class="num" data-label="Errors">
         {trace.error_count > 0 ? (
           <span class="chip bad">
             <Icon name="error" />
