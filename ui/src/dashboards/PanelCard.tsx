@@ -20,7 +20,7 @@ interface Props {
 }
 
 export function PanelCard({ panel, stepS, syncKey }: Props) {
-  const { answers, error } = useAnswers(panel.queries ?? [], stepS);
+  const { answers, error, atMs } = useAnswers(panel.queries ?? [], stepS);
   const receipt = answers && merged(answers.map((one) => one.receipt));
   return (
     <section
@@ -35,7 +35,7 @@ export function PanelCard({ panel, stepS, syncKey }: Props) {
       </header>
       <div class="body stack">
         {panel.description && <p class="muted small-text">{panel.description}</p>}
-        {error && <Failed error={error} what="this panel" />}
+        {error && <Failed error={error} what="this panel" staleMs={atMs} />}
         {!answers && !error && <Loading what={panel.title} rows={4} />}
         {answers && <Drawing panel={panel} answers={answers} syncKey={syncKey} />}
         <Receipt receipt={receipt} />
@@ -90,12 +90,16 @@ function PanelLinks({ panel }: { panel: Panel }) {
   );
 }
 
+interface Answers {
+  answers: RangeAnswer[] | null;
+  error: ApiError | null;
+  /** When the answers came. */
+  atMs: number | null;
+}
+
 /** All queries of a panel; a panel is drawn when all have answered, so that lines never appear one by one. */
-function useAnswers(queries: PanelQuery[], stepS: number): { answers: RangeAnswer[] | null; error: ApiError | null } {
-  const [state, setState] = useState<{ answers: RangeAnswer[] | null; error: ApiError | null }>({
-    answers: null,
-    error: null,
-  });
+function useAnswers(queries: PanelQuery[], stepS: number): Answers {
+  const [state, setState] = useState<Answers>({ answers: null, error: null, atMs: null });
   const step = Math.max(stepS || 0, stepFor(range.value.endMs - range.value.startMs));
   const urls = queries.map((query) =>
     apiUrl('/metrics/range', {
@@ -115,7 +119,10 @@ function useAnswers(queries: PanelQuery[], stepS: number): { answers: RangeAnswe
     inFlight.value += 1;
     Promise.all(urls.map((url) => call<RangeAnswer>(url, abort.signal)))
       .then(
-        (answers) => setState({ answers: answers.map((one) => settled(one, Date.now())), error: null }),
+        (answers) => {
+          const atMs = Date.now();
+          setState({ answers: answers.map((one) => settled(one, atMs)), error: null, atMs });
+        },
         (error: unknown) => {
           if (!abort.signal.aborted)
             setState((old) => ({

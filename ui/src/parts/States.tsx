@@ -45,7 +45,7 @@ const ADVICE: Record<string, string> = {
 
 function advice(error: ApiError, what: string): string {
   if (error.status === 0)
-    return 'Check that daymark is running and that this machine can reach it. Nothing is lost: ingest does not depend on this page.';
+    return 'Check that daymark is running and that this machine can reach it. Nothing acknowledged is lost; while it is down, senders keep what they have and try again.';
   if (error.status === 404 && /SLO|dashboard/.test(what))
     return 'Its definition may have been renamed or removed; the list shows those that are loaded.';
   if (error.status === 404)
