@@ -2,6 +2,7 @@
 import { render } from 'preact';
 import './styles/tokens.css';
 import './styles/base.css';
+import './styles/table.css';
 import './styles/shell.css';
 import { Shell } from './app/Shell';
 import { startRouter } from './app/router';
