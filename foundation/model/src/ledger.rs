@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Signal;
+use crate::{Signal, UnixNanos};
 
 #[derive(Default)]
 struct Counts {
@@ -29,14 +29,20 @@ pub struct Ledger {
 
 struct Inner {
     component: &'static str,
+    since: UnixNanos,
     counts: [Counts; 3],
     losses: Mutex<BTreeMap<(Signal, &'static str, &'static str), u64>>,
 }
 
 impl Ledger {
-    /// An empty ledger for `component` (`agent`, `collector`).
+    /// An empty ledger for `component` (`agent`, `collector`) that does not know when it began.
     pub fn new(component: &'static str) -> Ledger {
-        Ledger { inner: Arc::new(Inner { component, counts: Default::default(), losses: Mutex::default() }) }
+        Ledger::since(component, UnixNanos(0))
+    }
+
+    /// An empty ledger for `component` that counts from `since` on: the start of its process.
+    pub fn since(component: &'static str, since: UnixNanos) -> Ledger {
+        Ledger { inner: Arc::new(Inner { component, since, counts: Default::default(), losses: Mutex::default() }) }
     }
 
     /// Counts `items` as received; the guard must be given their outcome.
@@ -71,7 +77,7 @@ impl Ledger {
                 }
             })
             .into();
-        LedgerSnapshot { component: self.inner.component.to_owned(), rows }
+        LedgerSnapshot { component: self.inner.component.to_owned(), since: self.inner.since, rows }
     }
 }
 
@@ -138,6 +144,9 @@ impl Drop for InFlight {
 pub struct LedgerSnapshot {
     /// Which component counted.
     pub component: String,
+    /// When it began to count; 0 when that is not known. A restart begins anew.
+    #[serde(default)]
+    pub since: UnixNanos,
     /// One row a signal.
     pub rows: Vec<LedgerRow>,
 }

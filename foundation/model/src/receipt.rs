@@ -9,6 +9,9 @@ pub struct Receipt {
     pub complete: bool,
     /// Why the answer is partial, one sentence each; empty when complete.
     pub missing: Vec<String>,
+    /// What may be missing although everything known was read: data lost to damage of the disk. One sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Published segments in the table snapshots.
     pub segments_total: u64,
     /// Segments whose rows were read (the rest were pruned by statistics, bloom filter or index).
@@ -33,10 +36,19 @@ impl Receipt {
         self.missing.push(why.into());
     }
 
+    /// Notes that the answer may lack something nobody can read any more.
+    pub fn warn(&mut self, why: impl Into<String>) {
+        let why = why.into();
+        if !self.warnings.contains(&why) {
+            self.warnings.push(why);
+        }
+    }
+
     /// Adds what another part of the same answer read.
     pub fn absorb(&mut self, other: &Receipt) {
         self.complete &= other.complete;
         self.missing.extend(other.missing.iter().cloned());
+        other.warnings.iter().for_each(|why| self.warn(why.as_str()));
         self.segments_total += other.segments_total;
         self.segments_read += other.segments_read;
         self.rows_scanned += other.rows_scanned;
