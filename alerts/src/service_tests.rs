@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
 use daymark_guard::{BackoffOptions, Drain, ManualClock};
-use daymark_model::{AgentId, UnixNanos};
+use daymark_model::{AgentId, TenantId, UnixNanos};
 use daymark_store::{AgentStatus, CollectorStatus, HotError, HotRequest, HotRows, HotSource, Reader, Store};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -239,6 +239,7 @@ async fn what_cannot_be_known_has_its_reason() {
     let now = Slot(START.0 + 3 * HOUR).start();
     role.clock.set(now);
     let agent = AgentStatus {
+        tenant: TenantId::default(),
         agent: AgentId([7; 16]),
         epoch: 1,
         closed_until: now,

@@ -5,6 +5,7 @@
 //! was reported is still there after a power cut.
 //!
 //! Invariants:
+//! - a name that is there although its put failed may not be on disk: [`Disk::sync_dirs`] tells before anybody relies on it;
 //! - a new directory's entry is synced in its parent before anything is put into it;
 //! - temporary names end in `#<digits>`, which `object_store` itself never lists or reads;
 //! - deletes are not synced: a deleted file that comes back is found as an orphan and deleted again;
@@ -30,10 +31,14 @@ use object_store::{
 
 const STORE: &str = "daymark disk";
 
+/// Makes the names in a directory durable. A seam: tests let it fail.
+pub(crate) type SyncDir = fn(&FsPath) -> std::io::Result<()>;
+
 /// A directory on local disk. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Disk {
     root: Arc<FsPath>,
+    sync_dir: SyncDir,
     inner: Arc<LocalFileSystem>,
     temporaries: Arc<AtomicU64>,
 }
@@ -44,13 +49,39 @@ impl Disk {
     /// # Errors
     /// When the directory cannot be made or opened.
     pub fn open(root: &FsPath) -> Result<Disk> {
-        create_dir_durably(root).map_err(|error| generic(root, error))?;
+        Disk::open_with(root, sync_dir)
+    }
+
+    /// As [`Disk::open`], with another way to sync directories.
+    pub(crate) fn open_with(root: &FsPath, sync_dir: SyncDir) -> Result<Disk> {
+        create_dir_durably(root, sync_dir).map_err(|error| generic(root, error))?;
         let root = root.canonicalize().map_err(|error| generic(root, error))?;
         let inner = LocalFileSystem::new_with_prefix(&root)?;
         // Other stores may write here, in this process or in a container with the same process ids: names of temporary
         // files must differ between all of them.
         let first = RandomState::new().hash_one(std::process::id()) >> 1;
-        Ok(Disk { root: root.into(), inner: Arc::new(inner), temporaries: Arc::new(AtomicU64::new(first)) })
+        let temporaries = Arc::new(AtomicU64::new(first));
+        Ok(Disk { root: root.into(), sync_dir, inner: Arc::new(inner), temporaries })
+    }
+
+    /// Makes the names in `dir` durable, and in the directories above it, up to the root. Absent ones are left out.
+    ///
+    /// # Errors
+    /// When one cannot be synced: then names in it may be gone after a power cut, though they can be seen now.
+    pub(crate) async fn sync_dirs(&self, dir: &Path) -> Result<()> {
+        let (mut at, root, sync_dir) = (self.file(dir)?, Arc::clone(&self.root), self.sync_dir);
+        tokio::task::spawn_blocking(move || {
+            loop {
+                match sync_dir(&at) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(generic(&at, error)),
+                    _ => {}
+                }
+                if *at == *root || !at.pop() {
+                    return Ok(());
+                }
+            }
+        })
+        .await?
     }
 
     fn file(&self, location: &Path) -> Result<PathBuf> {
@@ -59,12 +90,12 @@ impl Disk {
 }
 
 /// Makes `dir` and what is missing above it, each new entry synced in its parent.
-pub(crate) fn create_dir_durably(dir: &FsPath) -> std::io::Result<()> {
+fn create_dir_durably(dir: &FsPath, sync_dir: SyncDir) -> std::io::Result<()> {
     if dir.is_dir() {
         return Ok(());
     }
     if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        create_dir_durably(parent)?;
+        create_dir_durably(parent, sync_dir)?;
     }
     match fs::create_dir(dir) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
@@ -85,9 +116,15 @@ enum Existing {
 }
 
 /// Writes `payload` under `target` so that it is durable on return.
-fn write_durably(target: &FsPath, temporary: &FsPath, payload: &PutPayload, existing: Existing) -> std::io::Result<()> {
+fn write_durably(
+    target: &FsPath,
+    temporary: &FsPath,
+    payload: &PutPayload,
+    existing: Existing,
+    sync_dir: SyncDir,
+) -> std::io::Result<()> {
     let parent = target.parent().unwrap_or(FsPath::new("."));
-    create_dir_durably(parent)?;
+    create_dir_durably(parent, sync_dir)?;
     let written = (|| {
         // Not "already exists", which would mean that the target does.
         let create = OpenOptions::new().write(true).create_new(true).open(temporary);
@@ -113,7 +150,7 @@ fn write_durably(target: &FsPath, temporary: &FsPath, payload: &PutPayload, exis
 pub(crate) fn put_file_if_absent(target: &FsPath, payload: &PutPayload) -> std::io::Result<()> {
     let unique = RandomState::new().hash_one(std::process::id()) >> 1;
     let temporary = target.with_extension(format!("new#{unique}"));
-    write_durably(target, &temporary, payload, Existing::Refuse)
+    write_durably(target, &temporary, payload, Existing::Refuse, sync_dir)
 }
 
 fn generic(path: &FsPath, source: std::io::Error) -> Error {
@@ -136,9 +173,10 @@ impl ObjectStore for Disk {
         let target = self.file(location)?;
         let mut temporary = target.clone().into_os_string();
         temporary.push(format!("#{}", self.temporaries.fetch_add(1, Relaxed)));
-        let location = location.clone();
+        let (location, sync_dir) = (location.clone(), self.sync_dir);
         tokio::task::spawn_blocking(move || {
-            write_durably(&target, FsPath::new(&temporary), &payload, existing).map_err(|error| match error.kind() {
+            let written = write_durably(&target, FsPath::new(&temporary), &payload, existing, sync_dir);
+            written.map_err(|error| match error.kind() {
                 ErrorKind::AlreadyExists => {
                     Error::AlreadyExists { path: location.to_string(), source: Box::new(error) }
                 }

@@ -115,6 +115,14 @@ pub enum StoreError {
         /// Section and fault.
         reason: String,
     },
+    /// A small record beside the tables cannot be read.
+    #[error("{path}: {reason}")]
+    DamagedRecord {
+        /// The file, relative to the tables directory.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The text index library failed.
     #[error("text index: {0}")]
     Tantivy(#[from] tantivy::TantivyError),
@@ -160,6 +168,7 @@ impl Classify for StoreError {
             | StoreError::TornCommit { .. }
             | StoreError::BrokenLog { .. }
             | StoreError::DamagedIndex { .. }
+            | StoreError::DamagedRecord { .. }
             | StoreError::Histogram(_) => ErrorClass::Corrupt,
             StoreError::UnknownFormat { .. } | StoreError::UnknownProtocol { .. } => ErrorClass::Reject,
             StoreError::Arrow(_)

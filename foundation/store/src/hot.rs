@@ -93,6 +93,9 @@ pub struct CollectorStatus {
 /// What the collector knows about one agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AgentStatus {
+    /// Whose agent. One that carries the data of several tenants is listed under each.
+    #[serde(default)]
+    pub tenant: TenantId,
     /// Which agent.
     pub agent: AgentId,
     /// Its newest run.

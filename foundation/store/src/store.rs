@@ -48,13 +48,14 @@ impl Default for StoreOptions {
 /// What the tables of one store share.
 pub(crate) struct Shared {
     pub(crate) objects: Arc<dyn ObjectStore>,
+    pub(crate) disk: Disk,
     pub(crate) options: StoreOptions,
     pub(crate) cache: Cache,
 }
 
 /// All tables of all tenants under one directory.
 pub struct Store {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     tables: Mutex<HashMap<(TenantId, TableName), Table>>,
 }
 
@@ -73,10 +74,14 @@ impl Store {
     /// As [`Store::open_local`].
     pub fn open_local_with(data_dir: impl AsRef<FsPath>, options: StoreOptions) -> Result<Store, StoreError> {
         let root = data_dir.as_ref().join("tables");
-        let disk = Disk::open(&root)?;
-        format::check_or_create(&root)?;
+        Store::open_on(&root, Disk::open(&root)?, options)
+    }
+
+    /// Opens the tables below `root`, which `disk` is.
+    pub(crate) fn open_on(root: &FsPath, disk: Disk, options: StoreOptions) -> Result<Store, StoreError> {
+        format::check_or_create(root)?;
         let cache = Cache::new(options.cache_bytes);
-        let shared = Shared { objects: Arc::new(disk), options, cache };
+        let shared = Shared { objects: Arc::new(disk.clone()), disk, options, cache };
         Ok(Store { shared: Arc::new(shared), tables: Mutex::default() })
     }
 

@@ -3,6 +3,8 @@
 //! Invariants:
 //! - the newest version is read, and every check made anew, before each attempt to commit;
 //! - the consumed log offset of a writer never goes back, and only versioned rows may repeat it (design G2);
+//! - a commit counts only when its name is known to be on disk: after a failed put, and when the table is opened, the
+//!   log's directory is synced before anything is concluded from it;
 //! - what is removed was live, what is added was not: two commits cannot both remove a segment.
 
 mod commit;
@@ -42,6 +44,8 @@ struct Inner {
     state: tokio::sync::Mutex<State>,
     snapshot: Mutex<Snapshot>,
     checkpointing: std::sync::atomic::AtomicBool,
+    /// Whether every commit in `state` is known to be on disk.
+    settled: std::sync::atomic::AtomicBool,
 }
 
 /// A table at one version.
@@ -87,6 +91,7 @@ impl Table {
             state: tokio::sync::Mutex::default(),
             snapshot: Mutex::default(),
             checkpointing: false.into(),
+            settled: false.into(),
         };
         Table { inner: Arc::new(inner) }
     }
@@ -121,6 +126,17 @@ impl Table {
     pub async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let mut state = self.inner.state.lock().await;
         self.inner.log.refresh(&mut state).await?;
+        Ok(self.publish(&state))
+    }
+
+    /// As [`Table::snapshot`], for whoever will let go of what the table holds: its commits are on disk.
+    ///
+    /// # Errors
+    /// As [`Table::snapshot`], and when the log's directory cannot be synced.
+    pub async fn durable_snapshot(&self) -> Result<Snapshot, StoreError> {
+        let mut state = self.inner.state.lock().await;
+        self.inner.log.refresh(&mut state).await?;
+        self.settle(&state).await?;
         Ok(self.publish(&state))
     }
 

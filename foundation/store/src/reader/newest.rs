@@ -53,7 +53,10 @@ impl View {
         best: &mut Newest,
     ) -> Result<(), StoreError> {
         let Some(rows) = self.choose(segment, spec, query).await? else { return Ok(()) };
-        let mut pages: Vec<PageTimes> = segment.page_times().await?;
+        let mut pages: Vec<PageTimes> = match segment.page_times().await {
+            Ok(pages) => pages,
+            Err(error) => return self.unreadable(segment, error),
+        };
         pages.retain(|page| !rows.intersect(&RowChoice::from_ranges(vec![page.rows.clone()])).is_empty());
         pages.sort_by_key(|page| std::cmp::Reverse((page.last, page.rows.start)));
         let mut step = 1;

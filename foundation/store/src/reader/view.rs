@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use daymark_model::{LogOffset, Receipt, TenantId, TimeRange};
 
 use super::{Filter, ReadSpec, RowChoice, Segment};
+use crate::lost;
 use crate::segment::BLOOM_COLUMNS;
 use crate::{BodyQuery, HotError, HotRequest, HotRows, HotSource, Snapshot, Store, StoreError, Table, TableName};
 
@@ -104,12 +105,21 @@ impl Reader {
             }
             break;
         }
+        self.warn_of_losses(range, &mut receipt).await;
         rows.through = rows.through.max(snapshot.consumed);
         receipt.segments_total = snapshot.segments.len() as u64;
         receipt.hot_rows = rows.batches.iter().map(|batch| batch.num_rows() as u64).sum();
         let inside = snapshot.segments.iter().filter(|segment| segment.overlaps(range));
         let segments = inside.map(|meta| Segment::new(table.clone(), Arc::clone(meta))).collect();
         Ok(View { table: name, range, snapshot, segments, hot: rows.batches, through: rows.through, receipt })
+    }
+
+    /// Says in the receipt what rows in `range` may have been lost to damage of the ingest log.
+    async fn warn_of_losses(&self, range: TimeRange, receipt: &mut Receipt) {
+        match self.store.lost().await {
+            Ok(lost) => lost::warning(&lost, range).into_iter().for_each(|warning| receipt.warn(warning)),
+            Err(error) => receipt.warn(format!("whether acknowledged rows were lost to damage is not known: {error}")),
+        }
     }
 
     /// The table handle behind a view.
@@ -196,7 +206,7 @@ impl View {
         }
     }
 
-    fn unreadable(&mut self, segment: &Segment, error: StoreError) -> Result<(), StoreError> {
+    pub(super) fn unreadable(&mut self, segment: &Segment, error: StoreError) -> Result<(), StoreError> {
         if !Segment::is_unreadable(&error) {
             return Err(error);
         }

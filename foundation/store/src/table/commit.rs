@@ -1,5 +1,7 @@
 //! Committing: check, put if absent, and again after a lost race.
 
+use std::sync::atomic::Ordering::{Acquire, Release};
+
 use daymark_model::LogOffset;
 use object_store::path::Path;
 use object_store::{ObjectStore, PutMode};
@@ -76,6 +78,8 @@ impl Table {
         let mut state = inner.state.lock().await;
         for _ in 0..options.commit_attempts {
             inner.log.refresh(&mut state).await?;
+            // Before the check: what it takes for consumed is let go of elsewhere.
+            self.settle(&state).await?;
             change.check(&state, inner.name, &inner.log.table)?;
             let version = state.next_version();
             let now_ms = (options.clock.now().0 / 1_000_000) as i64;
@@ -86,15 +90,33 @@ impl Table {
                 Ok(_) => {
                     state.apply(actions, inner.name, inner.log.table.as_ref())?;
                     state.version = Some(version);
+                    self.settle(&state).await?;
                     self.publish(&state);
                     self.checkpoint_when_due(&state);
                     return Ok(version);
                 }
                 // Another writer took the version: see what it did and check again.
-                Err(object_store::Error::AlreadyExists { .. }) => {}
-                Err(error) => return Err(error.into()),
+                Err(object_store::Error::AlreadyExists { .. }) => self.unsettle(),
+                Err(error) => {
+                    // The name may be there and still get lost.
+                    self.unsettle();
+                    return Err(error.into());
+                }
             }
         }
         Err(StoreError::Contended { table: inner.log.table.to_string(), attempts: options.commit_attempts })
+    }
+
+    /// Makes sure that the commits of `state` are on disk, and the directories they lie in.
+    pub(super) async fn settle(&self, state: &State) -> Result<(), StoreError> {
+        if state.version.is_some() && !self.inner.settled.load(Acquire) {
+            self.inner.shared.disk.sync_dirs(&self.path_of("_delta_log")).await?;
+            self.inner.settled.store(true, Release);
+        }
+        Ok(())
+    }
+
+    fn unsettle(&self) {
+        self.inner.settled.store(false, Release);
     }
 }

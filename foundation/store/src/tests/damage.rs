@@ -1,12 +1,13 @@
 //! Damage costs at most the damaged file, is named, and never changes an answer silently.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
-use daymark_model::{Classify, ErrorClass, LogOffset, TenantId, TimeRange};
+use daymark_model::{Classify, ErrorClass, LogOffset, TenantId, TimeRange, UnixNanos};
 
-use super::samples::{Scene, bodies, logs, publish};
-use crate::{BodyQuery, Commit, ReadSpec, Reader, StoreError, TableName};
+use super::samples::{START, Scene, bodies, logs, publish};
+use crate::{BodyQuery, Commit, Disk, Lost, ReadSpec, Reader, Store, StoreError, StoreOptions, TableName};
 
 fn path(scene: &Scene, file: &str) -> PathBuf {
     scene.dir.path().join("tables/default/logs").join(file)
@@ -119,5 +120,70 @@ async fn a_segment_that_is_not_readable_makes_the_answer_partial() {
         let found = view.read(&ReadSpec::default()).await.unwrap();
         assert_eq!(bodies(&found), ["second"]);
         assert!(!view.receipt.complete && view.receipt.missing[0].contains(&victim), "{:?}", view.receipt);
+
+        let mut view = reader.view(&TenantId::default(), TableName::Logs, TimeRange::ALL).await.unwrap();
+        let newest = view.newest(&ReadSpec::default(), None, 5).await.unwrap();
+        assert_eq!(bodies(&newest), ["second"], "the newest rows of what is left");
+        assert!(!view.receipt.complete && view.receipt.missing[0].contains(&victim), "{:?}", view.receipt);
     }
+}
+
+/// How many syncs of a `_delta_log` directory fail from now on.
+static FAILURES: AtomicU32 = AtomicU32::new(0);
+
+fn failing_sync(dir: &Path) -> std::io::Result<()> {
+    let left =
+        FAILURES.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1).filter(|_| dir.ends_with("_delta_log")));
+    match left {
+        Ok(_) => Err(std::io::Error::other("the disk lost it")),
+        Err(_) => fs::File::open(dir)?.sync_all(),
+    }
+}
+
+/// Scenario: the name of a commit is written, but the sync of its directory fails, at once and after a restart.
+/// Guarantee: nobody is told that the commit is there before a sync of the directory has succeeded.
+#[tokio::test]
+async fn a_commit_counts_only_after_its_directory_is_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("tables");
+    let open = || {
+        let disk = Disk::open_with(&root, failing_sync).unwrap();
+        let store = Store::open_on(&root, disk, StoreOptions::default()).unwrap();
+        store.table(&TenantId::default(), TableName::Logs)
+    };
+    let table = open();
+    let commit = || table.commit(Commit::publish(Vec::new(), LogOffset(1)));
+    FAILURES.store(2, SeqCst);
+    for attempt in ["when it is written", "when it is found"] {
+        let error = commit().await.unwrap_err();
+        assert!(matches!(&error, StoreError::Object(_)) && error.class() == ErrorClass::Retry, "{attempt}: {error}");
+    }
+    assert!(matches!(commit().await, Err(StoreError::AlreadyConsumed { .. })));
+
+    let table = open();
+    FAILURES.store(1, SeqCst);
+    assert!(table.durable_snapshot().await.is_err(), "what another process left may not be on disk");
+    assert_eq!(table.durable_snapshot().await.unwrap().consumed, LogOffset(1));
+    FAILURES.store(1, SeqCst);
+    table.durable_snapshot().await.unwrap();
+    assert_eq!(FAILURES.swap(0, SeqCst), 1, "synced once");
+}
+
+/// Guarantee: an answer that may lack acknowledged rows says so, though all that is there was read.
+#[tokio::test]
+async fn an_answer_over_lost_rows_carries_a_warning() {
+    let scene = Scene::new();
+    publish(&scene.table(TableName::Logs), logs(1, &[("kept", 0)]), 1).await;
+    let lost = Lost { frames: Some(3), received_before: START.plus(1_000), ..Lost::default() };
+    scene.store.note_lost(vec![lost], UnixNanos(0)).await.unwrap();
+    let reader = Reader::new(scene.other(), None);
+    for (start, warned) in [(START, true), (START.plus(2_000), false)] {
+        let range = TimeRange { start, end: UnixNanos(u64::MAX) };
+        let view = reader.view(&TenantId::default(), TableName::Logs, range).await.unwrap();
+        assert_eq!(view.receipt.warnings.iter().any(|warning| warning.contains("3 log frame(s)")), warned);
+        assert_eq!(view.receipt.warnings.is_empty(), !warned);
+    }
+    fs::write(scene.dir.path().join("tables/LOST.json"), "{").unwrap();
+    let view = reader.view(&TenantId::default(), TableName::Logs, TimeRange::ALL).await.unwrap();
+    assert!(view.receipt.warnings[0].contains("LOST.json"), "{:?}", view.receipt);
 }
