@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use daymark_model::{LogOffset, UnixNanos};
 use serde::{Deserialize, Serialize};
 
 /// Why a part of the log could not be read.
@@ -58,8 +59,25 @@ pub struct Damage {
     pub reason: DamageReason,
     /// How many frames are lost, where the sequence numbers around the damage tell.
     pub frames_lost: Option<u64>,
+    /// First and last offset that are lost, where the frames around the damage tell.
+    #[serde(default)]
+    pub offsets: Option<(LogOffset, LogOffset)>,
+    /// When the last intact frame before the damage was received; 0 when there is none.
+    #[serde(default)]
+    pub received_after: UnixNanos,
+    /// When the first intact frame after it was; `None` when there is none.
+    #[serde(default)]
+    pub received_before: Option<UnixNanos>,
     /// The copy of the damaged bytes, if one was made.
     pub quarantined: Option<PathBuf>,
+}
+
+impl Damage {
+    /// Whether acknowledged frames beyond `published` may be gone with it; those up to there are in the tables.
+    pub fn may_cost(&self, published: LogOffset) -> bool {
+        let still_needed = self.offsets.is_none_or(|(_, last)| last > published);
+        self.reason.is_alarming() && self.frames_lost != Some(0) && still_needed
+    }
 }
 
 impl fmt::Display for Damage {

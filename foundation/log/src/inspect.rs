@@ -133,7 +133,10 @@ impl Inspect {
 
 fn damage(file: &Path, gap: &Gap, reason: DamageReason) -> Damage {
     let Gap { position: offset, bytes, lost: frames_lost, .. } = *gap;
-    Damage { file: file.to_owned(), offset, bytes, reason, frames_lost, quarantined: None }
+    let offsets = gap.offsets();
+    let (received_after, received_before) = (UnixNanos(0), None);
+    let file = file.to_owned();
+    Damage { file, offset, bytes, reason, frames_lost, offsets, received_after, received_before, quarantined: None }
 }
 
 impl Iterator for Inspect {

@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use daymark_model::LogOffset;
+use daymark_model::{LogOffset, UnixNanos};
 
 use crate::frame::MIN_FRAME_BYTES;
 use crate::quarantine::Quarantine;
@@ -95,10 +95,14 @@ pub(crate) fn recover(fs: &Arc<dyn FileSystem>, options: &LogOptions, from: LogO
         last: 0,
         used: from.0,
         link: Link::default(),
+        received: UnixNanos(0),
+        bounded: 0,
     };
+    survey.bounded = survey.damage.len();
     for segment in &segments {
         survey.visit(fs.as_ref(), segment, from)?;
     }
+    survey.bound_whole_segments(&segments);
     let next_id = segments.last().map_or(1, |segment| segment.id + 1);
     let Survey { damage, lasts, first, last, used, link, .. } = survey;
     let (first, last, next) = (first.map(LogOffset), LogOffset(last), used + 1);
@@ -117,6 +121,9 @@ fn missing_segments(dir: &Path, segments: &[Segment]) -> Vec<Damage> {
             bytes: 0,
             reason: DamageReason::MissingSegment,
             frames_lost: None,
+            offsets: None,
+            received_after: UnixNanos(0),
+            received_before: None,
             quarantined: None,
         })
         .collect()
@@ -131,6 +138,10 @@ struct Survey {
     /// The largest sequence number that may have been given out.
     used: u64,
     link: Link,
+    /// When the newest intact frame so far was received.
+    received: UnixNanos,
+    /// How many of `damage` have their upper bound of time, or get none from the frames that follow.
+    bounded: usize,
 }
 
 impl Survey {
@@ -156,22 +167,50 @@ impl Survey {
         self.used = self.used.max(last);
     }
 
+    /// An intact frame: damage found before it was of frames received before.
+    fn received_at(&mut self, received: UnixNanos) {
+        self.received = self.received.max(received);
+        for damage in &mut self.damage[self.bounded..] {
+            damage.received_before.get_or_insert(received);
+        }
+        self.bounded = self.damage.len();
+    }
+
+    /// Of segments that are lost as a whole, the ones around them tell which offsets they held.
+    fn bound_whole_segments(&mut self, segments: &[Segment]) {
+        for damage in &mut self.damage {
+            if !matches!(damage.reason, DamageReason::SegmentHeader | DamageReason::MissingSegment) {
+                continue;
+            }
+            let after = segments.partition_point(|segment| segment.path <= damage.file);
+            let Some(next) = segments.get(after).and_then(|segment| segment.header) else { continue };
+            let before = segments[..after].iter().rposition(|segment| segment.path < damage.file);
+            let first = before.and_then(|at| self.lasts.get(at)).map_or(1, |last| last + 1);
+            if first < next.first {
+                damage.offsets = Some((LogOffset(first), LogOffset(next.first - 1)));
+            }
+        }
+    }
+
     fn scan(&mut self, fs: &dyn FileSystem, segment: &Segment, header: &SegmentHeader) -> Result<(), LogError> {
         let mut scan =
             Scan::new(segment.file.clone(), header, segment.link).map_err(LogError::io("read", &segment.path))?;
-        let mut gaps: Vec<Gap> = Vec::new();
+        // Each with when the frames around it were received.
+        let mut gaps: Vec<(Gap, UnixNanos, Option<UnixNanos>)> = Vec::new();
         // (sequence, position) of frames that were perhaps never synced.
         let mut unsure: VecDeque<(u64, u64)> = VecDeque::new();
         while let Some(item) = scan.next() {
             match item {
                 Item::Frame { position, header } => {
                     self.saw(header.sequence, header.sequence);
+                    self.received_at(header.received);
+                    gaps.iter_mut().for_each(|(_, _, before)| _ = before.get_or_insert(header.received));
                     unsure.push_back((header.sequence, position));
                     while unsure.front().is_some_and(|(sequence, _)| *sequence <= scan.synced) {
                         unsure.pop_front();
                     }
                 }
-                Item::Gap(gap) => gaps.push(gap),
+                Item::Gap(gap) => gaps.push((gap, self.received, None)),
             }
         }
         let is_open_ended = scan.footer.is_none() && segment.link.is_none();
@@ -185,20 +224,29 @@ impl Survey {
             let known_last = scan.footer.map(|footer| footer.last).or(segment.link.map(|link| link.last));
             self.used = self.used.max(known_last.unwrap_or(0));
         }
-        for gap in gaps {
-            self.report(segment, &gap, scan.judge(&gap));
+        for (gap, after, before) in gaps {
+            self.report(segment, &gap, scan.judge(&gap), (after, before));
         }
         self.link = Link { id: header.id, salt: header.salt, end: scan.end, last: scan.last, synced: scan.synced };
         Ok(())
     }
 
-    fn report(&mut self, segment: &Segment, gap: &Gap, reason: DamageReason) {
+    fn report(
+        &mut self,
+        segment: &Segment,
+        gap: &Gap,
+        reason: DamageReason,
+        (received_after, received_before): (UnixNanos, Option<UnixNanos>),
+    ) {
         let mut damage = Damage {
             file: segment.path.clone(),
             offset: gap.position,
             bytes: gap.bytes,
             reason,
             frames_lost: gap.lost,
+            offsets: gap.offsets(),
+            received_after,
+            received_before,
             quarantined: None,
         };
         if reason != DamageReason::TornTail {
@@ -212,7 +260,7 @@ impl Survey {
     fn lost_segment(&mut self, segment: &Segment) {
         self.used += segment.bytes / MIN_FRAME_BYTES;
         let gap = Gap { position: 0, bytes: segment.bytes, reason: DamageReason::SegmentHeader, first: 0, lost: None };
-        self.report(segment, &gap, gap.reason);
+        self.report(segment, &gap, gap.reason, (self.received, None));
         self.lasts.push(self.last);
     }
 }

@@ -9,6 +9,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use daymark_model::LogOffset;
 
 use crate::frame::{self, Header, MAX_HEADER_BYTES, MIN_FRAME_BYTES, Seed};
 use crate::segment::{FOOTER_BYTES, FOOTER_MAGIC, FRAMES_START, Footer, Link, SEAL_POSITION, SegmentHeader};
@@ -36,6 +37,14 @@ pub(crate) struct Gap {
     /// The first sequence number missing here.
     pub(crate) first: u64,
     pub(crate) lost: Option<u64>,
+}
+
+impl Gap {
+    /// First and last sequence number that are missing.
+    pub(crate) fn offsets(&self) -> Option<(LogOffset, LogOffset)> {
+        let lost = self.lost.filter(|lost| *lost > 0)?;
+        Some((LogOffset(self.first), LogOffset(self.first + lost - 1)))
+    }
 }
 
 /// A scan over one segment, from its first frame to its end.
