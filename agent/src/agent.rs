@@ -63,7 +63,7 @@ impl Agent {
         let shared = Arc::new(Shared {
             identity,
             sequence: Sequence::default(),
-            ledger: Ledger::new("agent"),
+            ledger: Ledger::since("agent", clock.now()),
             closed: Closed::default(),
             derivers: DeriverPool::new(&options),
             queue: Queue::new(options.queue_items, options.queue_bytes),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use daymark_model::{Refusal, TenantId};
@@ -16,19 +16,30 @@ use crate::options::AgentOptions;
 pub(crate) struct Tenants {
     known: Mutex<BTreeSet<TenantId>>,
     limit: usize,
+    /// The tenant whose heartbeats carry the agent's ledger, which counts for all of them: shown once, not once a tenant.
+    keeper: OnceLock<TenantId>,
 }
 
 impl Tenants {
     pub(crate) fn new(options: &AgentOptions) -> Tenants {
-        Tenants { known: Mutex::new(options.tenants.iter().cloned().collect()), limit: options.max_tenants }
+        Tenants {
+            known: Mutex::new(options.tenants.iter().cloned().collect()),
+            limit: options.max_tenants,
+            keeper: options.tenants.first().cloned().map(OnceLock::from).unwrap_or_default(),
+        }
     }
 
     /// A request of `tenant` arrived.
     pub(crate) fn saw(&self, tenant: &TenantId) {
+        self.keeper.get_or_init(|| tenant.clone());
         let mut known = self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if !known.contains(tenant) && known.len() < self.limit {
             known.insert(tenant.clone());
         }
+    }
+
+    fn keeps_the_ledger(&self, tenant: &TenantId) -> bool {
+        self.keeper.get() == Some(tenant)
     }
 
     fn all(&self) -> Vec<TenantId> {
@@ -60,12 +71,16 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 }
 
 async fn beat(shared: &Shared, tenant: TenantId, limit: Duration) -> Result<(), Refusal> {
+    let mut ledger = shared.ledger.snapshot();
+    if !shared.tenants.keeps_the_ledger(&tenant) {
+        ledger.rows.clear();
+    }
     let beat = Heartbeat {
         agent: shared.identity.agent,
         epoch: shared.identity.epoch,
         tenant,
         closed_until: shared.closed.until(shared.clock.now()),
-        ledger: shared.ledger.snapshot(),
+        ledger,
     };
     timeout(limit, shared.upstream.heartbeat(beat))
         .await

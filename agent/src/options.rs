@@ -32,6 +32,8 @@ pub struct AgentOptions {
     pub retry_after_ms: u64,
     /// Time between heartbeats, and limit for one, milliseconds.
     pub heartbeat_interval_ms: u64,
+    /// Items whose time lies further ahead of the agent's clock are rejected, milliseconds. As at the collector.
+    pub max_future_ms: u64,
     /// Items of one request at most.
     pub max_items_per_request: u64,
     /// Derived series of one request; what goes beyond is counted in the overflow series.
@@ -57,6 +59,7 @@ impl AgentOptions {
             backoff: BackoffOptions { first_ms: 50, cap_ms: 2_000 },
             retry_after_ms: 1_000,
             heartbeat_interval_ms: 1_000,
+            max_future_ms: 3_600_000,
             max_items_per_request: DecodeLimits::default().max_items,
             max_series_per_batch: 10_000,
             max_derived_bytes: 32 << 20,

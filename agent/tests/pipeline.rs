@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
-use daymark_model::{ErrorClass, Refusal, Signal, UnixNanos};
+use daymark_model::{ErrorClass, Refusal, Signal, TenantId, UnixNanos};
 use daymark_wire::{BatchView, Ingest, IngestRequest, Payload, check};
 use proptest::prelude::*;
 use scripted::{
@@ -192,6 +192,21 @@ async fn heartbeats_close_time_up_to_the_oldest_request_in_flight() {
     let beat = newest(&it).unwrap();
     assert_eq!((beat.agent, beat.epoch), (it.agent.id(), it.agent.epoch()));
     assert_eq!(beat.ledger.component, "agent");
+}
+
+/// Scenario: an agent carries data of two tenants. Guarantee: its ledger, which counts for both, is told once.
+#[tokio::test]
+async fn heartbeats_of_several_tenants_carry_one_ledger() {
+    let it = start(Collector::default(), |_| ()).await;
+    let acme = TenantId::parse("acme").unwrap();
+    it.agent.ingest(IngestRequest { tenant: acme.clone(), ..spans(1, 0) }).await.unwrap();
+    let of = |it: &Fixture, tenant: &TenantId| {
+        it.collector.beats.lock().unwrap().iter().rfind(|beat| beat.tenant == *tenant).cloned()
+    };
+    eventually("a beat for acme", || of(&it, &acme).is_some()).await;
+    assert!(of(&it, &acme).unwrap().ledger.rows.is_empty());
+    let ours = of(&it, &TenantId::default()).unwrap().ledger;
+    assert_eq!((ours.rows.len(), ours.since), (3, UnixNanos(NOON)));
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ mod visit;
 use std::sync::Mutex;
 
 use daymark_model::{Refusal, Signal, UnixNanos};
-use daymark_wire::{DecodeError, DecodeLimits, Walked, check, walk_logs, walk_traces};
+use daymark_wire::{DecodeError, DecodeLimits, TimeBounds, Walked, check, walk_logs_within, walk_traces_within};
 
 use crate::options::AgentOptions;
 use series::SeriesMap;
@@ -60,6 +60,7 @@ impl From<DecodeError> for Unsound {
 pub(crate) struct DeriverPool {
     idle: Mutex<Vec<SeriesMap>>,
     max_items: u64,
+    max_future_ms: u64,
     max_series: usize,
     max_bytes: usize,
 }
@@ -69,6 +70,7 @@ impl DeriverPool {
         DeriverPool {
             idle: Mutex::default(),
             max_items: options.max_items_per_request,
+            max_future_ms: options.max_future_ms,
             max_series: options.max_series_per_batch,
             max_bytes: options.max_derived_bytes,
         }
@@ -77,10 +79,15 @@ impl DeriverPool {
     /// Checks a request that arrived at `arrived` and derives from it.
     pub(crate) fn derive(&self, signal: Signal, payload: &[u8], arrived: UnixNanos) -> Result<Derived, Unsound> {
         let mut series = self.take();
+        let limits = DecodeLimits::at(TimeBounds::on_arrival(arrived, self.max_future_ms));
         let (metric, walked) = match signal {
-            Signal::Traces => (SPAN_DURATION, walk_traces(payload, &mut SpanDurations::new(&mut series))),
-            Signal::Logs => (EVENT_DURATION, walk_logs(payload, &mut EventDurations::new(&mut series, arrived))),
-            Signal::Metrics => ("", check(signal, payload, &DecodeLimits::CEILING)),
+            Signal::Traces => {
+                (SPAN_DURATION, walk_traces_within(payload, &mut SpanDurations::new(&mut series), limits))
+            }
+            Signal::Logs => {
+                (EVENT_DURATION, walk_logs_within(payload, &mut EventDurations::new(&mut series, arrived), limits))
+            }
+            Signal::Metrics => ("", check(signal, payload, &limits)),
         };
         // A map that saw half a request before an error is dropped with what it holds.
         let walked = walked?;

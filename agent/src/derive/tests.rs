@@ -210,7 +210,7 @@ proptest! {
     #[test]
     fn the_announced_size_is_not_exceeded(works in prop::collection::vec(any_work(), 1..120)) {
         let mut series = SeriesMap::new(1_000);
-        walk_traces(&traces(&works), &mut SpanDurations::new(&mut series)).unwrap();
+        daymark_wire::walk_traces(&traces(&works), &mut SpanDurations::new(&mut series)).unwrap();
         let bound = encode::size_bound(&series);
         let bytes = if series.is_empty() { vec![] } else { encode::metrics_request(SPAN_DURATION, &mut series) };
         prop_assert!(bytes.len() <= bound, "{} > {bound}", bytes.len());
@@ -238,18 +238,20 @@ fn errors_and_the_slowest_of_a_service_have_an_exemplar() {
 }
 
 #[test]
-fn a_span_that_ends_before_it_starts_counts_with_duration_zero() {
+fn a_span_that_ends_before_it_starts_is_rejected_and_not_counted() {
     let backwards = Work { start: NOON + 5, end: NOON, ..work(0, 0, 0) };
-    let result = derive(Signal::Traces, &traces(&[backwards]), &AgentOptions::new("")).unwrap();
+    let result = derive(Signal::Traces, &traces(&[backwards, work(0, 0, 7)]), &AgentOptions::new("")).unwrap();
+    assert_eq!((result.walked.items, result.walked.rejected), (2, 1));
     let series = derived(result.metrics.as_deref());
-    assert_eq!(series.values().map(Sketch::max).collect::<Vec<_>>(), [Some(0)]);
+    assert_eq!(series.values().map(|sketch| (sketch.count(), sketch.max())).collect::<Vec<_>>(), [(1, Some(7))]);
 }
 
 #[test]
 fn requests_beyond_a_limit_are_refused_by_name() {
-    // In one window, from a nanosecond to half a century: many empty buckets in between.
+    // In one window, from a nanosecond to a quarter of a century: many empty buckets in between.
+    const Y2000: u64 = 946_684_800_000_000_000;
     let since = |start: u64| move |at: i32| Work { start, end: NOON, ..work(0, at % 3, 0) };
-    let works: Vec<Work> = (0..40).map(since(NOON - 1)).chain((0..40).map(since(1))).collect();
+    let works: Vec<Work> = (0..40).map(since(NOON - 1)).chain((0..40).map(since(Y2000))).collect();
     let check = |options: AgentOptions, reason| {
         let unsound = derive(Signal::Traces, &traces(&works), &options).err().unwrap();
         assert_eq!((unsound.refusal.reason, unsound.items), (reason, 80));

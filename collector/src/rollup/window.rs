@@ -57,8 +57,7 @@ impl Window {
         unit: ExponentialUnit,
     ) -> Result<(), OtherBounds> {
         match point.value {
-            PointValue::Number(None) => return Ok(()),
-            PointValue::Number(Some(number)) => self.number(adding, point, number.as_f64()),
+            PointValue::Number(number) => self.number(adding, point, number.as_f64()),
             PointValue::Histogram(view) => self.explicit(adding, point, &view)?,
             PointValue::Exponential(view) => self.exponential(adding, point, &view, unit),
             PointValue::Summary(view) => self.summary(point, &view),

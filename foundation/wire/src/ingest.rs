@@ -77,7 +77,8 @@ pub struct Heartbeat {
     pub tenant: TenantId,
     /// The agent will send no more events that ended before this time.
     pub closed_until: UnixNanos,
-    /// What the agent has counted so far in this run.
+    /// What the agent has counted so far in this run, for all tenants; without rows in the heartbeats of all tenants but
+    /// one, so that it is shown once.
     pub ledger: LedgerSnapshot,
 }
 

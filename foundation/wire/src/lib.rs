@@ -26,7 +26,10 @@ pub mod receive;
 
 pub use batch::{BatchView, encode_batch};
 pub use client::{CollectorClient, CollectorClientOptions};
-pub use decode::{DecodeLimits, Walked, check, walk_logs, walk_metrics, walk_traces};
+pub use decode::{
+    DecodeLimits, TimeBounds, Walked, check, walk_logs, walk_logs_within, walk_metrics, walk_metrics_within,
+    walk_traces, walk_traces_within,
+};
 pub use error::{DecodeError, Problem};
 pub use ingest::{Heartbeat, Ingest, IngestAnswer, IngestRequest, Payload, content_hash};
 pub use receive::{KeyFileError, ReceiveOptions, TenantKeys, http_router, read_key_file, serve_grpc, serve_http};

@@ -2,11 +2,16 @@
 
 use super::attributes::{self, Attribute, KeyValues, Nesting, Value, any_value};
 use super::envelope::{Items, Names};
-use super::tally::{self, Tally};
+use super::tally::{self, Implausible, Tally, TimeBounds};
 use super::view::{LogView, ResourceView, ScopeView};
 use super::wire::{Fields, Parse};
 use super::{DecodeLimits, LogVisitor};
 use crate::Problem;
+
+const LOG_TIMES: Implausible = Implausible {
+    early: "log record with a time before the year 2000: times are nanoseconds since 1970",
+    late: "log record with a time further ahead than max_future_ms: is the sender's clock right?",
+};
 
 /// Scratch list of one walk, reused from record to record.
 pub(super) struct LogItems<'a, 'v, V> {
@@ -46,7 +51,7 @@ impl<'a, V: LogVisitor> Items<'a> for LogItems<'a, '_, V> {
     fn item(&mut self, message: &'a [u8]) -> Parse<()> {
         self.tally.count(message)?;
         let raw = self.scratch.parse(message)?;
-        match self.scratch.view(&raw) {
+        match self.scratch.view(&raw, self.tally.limits.times) {
             Ok(log) => self.visitor.log(&log),
             Err(reason) => self.tally.reject(reason),
         }
@@ -98,9 +103,9 @@ impl<'a> LogScratch<'a> {
         Ok(log)
     }
 
-    fn view(&self, raw: &RawLog<'a>) -> Result<LogView<'_, 'a>, &'static str> {
+    fn view(&self, raw: &RawLog<'a>, times: TimeBounds) -> Result<LogView<'_, 'a>, &'static str> {
         let reason = "log record with a time after the year 2262";
-        Ok(LogView {
+        let log = LogView {
             time: tally::time(raw.time, reason)?,
             observed_time: tally::time(raw.observed_time, reason)?,
             severity_number: raw.severity_number,
@@ -112,6 +117,11 @@ impl<'a> LogScratch<'a> {
             flags: raw.flags,
             event_name: raw.event_name,
             dropped_attributes_count: raw.dropped_attributes_count,
-        })
+        };
+        // A record without any time has that of its arrival.
+        if let Some(time) = log.event_time() {
+            tally::plausible(time, times, &LOG_TIMES)?;
+        }
+        Ok(log)
     }
 }

@@ -73,7 +73,7 @@ impl<'a, V: MetricVisitor> MetricItems<'a, '_, V> {
         let mut index = 0;
         while let Some(field) = fields.next()? {
             if field.number == 1 {
-                let point = self.walk_point(&field, layout);
+                let point = self.walk_point(&field, layout, kind);
                 point.map_err(|fault| fault.within("data_points", index).inside(label))?;
                 index += 1;
             }
@@ -81,14 +81,29 @@ impl<'a, V: MetricVisitor> MetricItems<'a, '_, V> {
         Ok(())
     }
 
-    fn walk_point(&mut self, field: &Field<'a>, layout: Layout) -> Parse<()> {
+    fn walk_point(&mut self, field: &Field<'a>, layout: Layout, kind: MetricKind) -> Parse<()> {
         let message = field.bytes("data_point")?;
         self.tally.count(message)?;
-        match self.point.parse(message, layout)? {
+        let judged = self.point.parse(message, layout, self.tally.limits.times)?;
+        match judged.and_then(|point| adds_up(kind).map(|()| point)) {
             Ok(point) => self.visitor.point(&point),
             Err(reason) => self.tally.reject(reason),
         }
         Ok(())
+    }
+}
+
+/// Whether it is said how the points of a metric add up: a running total and a difference look alike.
+fn adds_up(kind: MetricKind) -> Result<(), &'static str> {
+    match kind {
+        MetricKind::Sum { temporality: Temporality::Unspecified, .. } => {
+            Err("sum without aggregation temporality: it must be delta or cumulative")
+        }
+        MetricKind::Histogram { temporality: Temporality::Unspecified }
+        | MetricKind::ExponentialHistogram { temporality: Temporality::Unspecified } => {
+            Err("histogram without aggregation temporality: it must be delta or cumulative")
+        }
+        _ => Ok(()),
     }
 }
 

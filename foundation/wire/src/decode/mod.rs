@@ -27,6 +27,7 @@ pub(crate) use answers::{partial_success, status_message};
 pub use attributes::{KeyValues, VALUE_DEPTH_MAX, Value};
 use daymark_model::Signal;
 pub use packed::{Doubles, Fixed64s, Varints};
+pub use tally::TimeBounds;
 pub use view::{
     Buckets, EventView, Events, ExemplarView, Exemplars, ExponentialView, HistogramView, LinkView, Links, LogView,
     MetricKind, MetricView, Number, PointValue, PointView, ResourceView, ScopeView, SpanView, SummaryView, Temporality,
@@ -41,16 +42,28 @@ pub struct DecodeLimits {
     pub max_items: u64,
     /// Entries of one list of one item (attributes, events, links, exemplars, quantiles).
     pub max_list: usize,
+    /// Times that items may have.
+    pub times: TimeBounds,
 }
 
 impl DecodeLimits {
     /// What the walkers themselves bear: above any configured limit.
-    pub const CEILING: DecodeLimits = DecodeLimits { max_items: u64::MAX, max_list: 65_536 };
+    pub const CEILING: DecodeLimits = DecodeLimits { max_items: u64::MAX, max_list: 65_536, times: TimeBounds::ANY };
+
+    /// [`DecodeLimits::CEILING`] for items with times within `times`.
+    pub const fn at(times: TimeBounds) -> DecodeLimits {
+        DecodeLimits { times, ..DecodeLimits::CEILING }
+    }
+
+    /// No list limit beyond what the walkers bear.
+    fn capped(self) -> DecodeLimits {
+        DecodeLimits { max_list: self.max_list.min(DecodeLimits::CEILING.max_list), ..self }
+    }
 }
 
 impl Default for DecodeLimits {
     fn default() -> DecodeLimits {
-        DecodeLimits { max_items: 500_000, max_list: 4_096 }
+        DecodeLimits { max_items: 500_000, max_list: 4_096, times: TimeBounds::ANY }
     }
 }
 
@@ -59,7 +72,7 @@ impl Default for DecodeLimits {
 pub struct Walked {
     /// All items: visited and rejected.
     pub items: u64,
-    /// Items that the visitor did not see, because their ids or times are invalid.
+    /// Items that the visitor did not see, because their ids, times or values are invalid.
     pub rejected: u64,
     /// Why the first of them was rejected.
     pub reason: Option<&'static str>,
@@ -102,7 +115,21 @@ pub trait MetricVisitor {
 /// # Errors
 /// [`DecodeError`] when the bytes are not that message.
 pub fn walk_traces(payload: &[u8], visitor: &mut impl TraceVisitor) -> Result<Walked, DecodeError> {
-    traces_within(payload, visitor, DecodeLimits::CEILING)
+    walk_traces_within(payload, visitor, DecodeLimits::CEILING)
+}
+
+/// As [`walk_traces`], within `limits`.
+///
+/// # Errors
+/// [`DecodeError`] when the bytes are not that message or pass a limit.
+pub fn walk_traces_within(
+    payload: &[u8],
+    visitor: &mut impl TraceVisitor,
+    limits: DecodeLimits,
+) -> Result<Walked, DecodeError> {
+    let mut items = traces::TraceItems::new(visitor, limits.capped());
+    envelope::walk(payload, &mut items).map_err(|fault| fault.locate(payload))?;
+    Ok(items.tally.walked)
 }
 
 /// Walks an `ExportLogsServiceRequest`.
@@ -110,7 +137,21 @@ pub fn walk_traces(payload: &[u8], visitor: &mut impl TraceVisitor) -> Result<Wa
 /// # Errors
 /// [`DecodeError`] when the bytes are not that message.
 pub fn walk_logs(payload: &[u8], visitor: &mut impl LogVisitor) -> Result<Walked, DecodeError> {
-    logs_within(payload, visitor, DecodeLimits::CEILING)
+    walk_logs_within(payload, visitor, DecodeLimits::CEILING)
+}
+
+/// As [`walk_logs`], within `limits`.
+///
+/// # Errors
+/// [`DecodeError`] when the bytes are not that message or pass a limit.
+pub fn walk_logs_within(
+    payload: &[u8],
+    visitor: &mut impl LogVisitor,
+    limits: DecodeLimits,
+) -> Result<Walked, DecodeError> {
+    let mut items = logs::LogItems::new(visitor, limits.capped());
+    envelope::walk(payload, &mut items).map_err(|fault| fault.locate(payload))?;
+    Ok(items.tally.walked)
 }
 
 /// Walks an `ExportMetricsServiceRequest`. Items are data points.
@@ -118,7 +159,21 @@ pub fn walk_logs(payload: &[u8], visitor: &mut impl LogVisitor) -> Result<Walked
 /// # Errors
 /// [`DecodeError`] when the bytes are not that message.
 pub fn walk_metrics(payload: &[u8], visitor: &mut impl MetricVisitor) -> Result<Walked, DecodeError> {
-    metrics_within(payload, visitor, DecodeLimits::CEILING)
+    walk_metrics_within(payload, visitor, DecodeLimits::CEILING)
+}
+
+/// As [`walk_metrics`], within `limits`.
+///
+/// # Errors
+/// [`DecodeError`] when the bytes are not that message or pass a limit.
+pub fn walk_metrics_within(
+    payload: &[u8],
+    visitor: &mut impl MetricVisitor,
+    limits: DecodeLimits,
+) -> Result<Walked, DecodeError> {
+    let mut items = metrics::MetricItems::new(visitor, limits.capped());
+    envelope::walk(payload, &mut items).map_err(|fault| fault.locate(payload))?;
+    Ok(items.tally.walked)
 }
 
 /// Validates an export request of `signal` and counts its items, within `limits`.
@@ -126,12 +181,10 @@ pub fn walk_metrics(payload: &[u8], visitor: &mut impl MetricVisitor) -> Result<
 /// # Errors
 /// [`DecodeError`] when the bytes are not that message or pass a limit.
 pub fn check(signal: Signal, payload: &[u8], limits: &DecodeLimits) -> Result<Walked, DecodeError> {
-    let ceiling = DecodeLimits::CEILING;
-    let limits = DecodeLimits { max_list: limits.max_list.min(ceiling.max_list), ..*limits };
     match signal {
-        Signal::Traces => traces_within(payload, &mut Unseen, limits),
-        Signal::Logs => logs_within(payload, &mut Unseen, limits),
-        Signal::Metrics => metrics_within(payload, &mut Unseen, limits),
+        Signal::Traces => walk_traces_within(payload, &mut Unseen, *limits),
+        Signal::Logs => walk_logs_within(payload, &mut Unseen, *limits),
+        Signal::Metrics => walk_metrics_within(payload, &mut Unseen, *limits),
     }
 }
 
@@ -149,28 +202,6 @@ impl LogVisitor for Unseen {
 impl MetricVisitor for Unseen {
     fn metric(&mut self, _metric: &MetricView<'_, '_>) {}
     fn point(&mut self, _point: &PointView<'_, '_>) {}
-}
-
-fn traces_within(payload: &[u8], visitor: &mut impl TraceVisitor, limits: DecodeLimits) -> Result<Walked, DecodeError> {
-    let mut items = traces::TraceItems::new(visitor, limits);
-    envelope::walk(payload, &mut items).map_err(|fault| fault.locate(payload))?;
-    Ok(items.tally.walked)
-}
-
-fn logs_within(payload: &[u8], visitor: &mut impl LogVisitor, limits: DecodeLimits) -> Result<Walked, DecodeError> {
-    let mut items = logs::LogItems::new(visitor, limits);
-    envelope::walk(payload, &mut items).map_err(|fault| fault.locate(payload))?;
-    Ok(items.tally.walked)
-}
-
-fn metrics_within(
-    payload: &[u8],
-    visitor: &mut impl MetricVisitor,
-    limits: DecodeLimits,
-) -> Result<Walked, DecodeError> {
-    let mut items = metrics::MetricItems::new(visitor, limits);
-    envelope::walk(payload, &mut items).map_err(|fault| fault.locate(payload))?;
-    Ok(items.tally.walked)
 }
 
 /// Calls `part` with the number and content of every field of a message whose fields 1 to 3 are bytes; other fields

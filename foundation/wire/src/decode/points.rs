@@ -4,12 +4,19 @@ use daymark_model::UnixNanos;
 
 use super::attributes::{self, Attribute, KeyValues};
 use super::packed::{Doubles, Fixed64s, Packed, Varints};
-use super::tally;
+use super::tally::{self, Implausible, TimeBounds};
 use super::view::{
     Buckets, Entry, ExemplarView, Exemplars, ExponentialView, HistogramView, Number, PointValue, PointView, SummaryView,
 };
 use super::wire::{Field, Fields, Parse};
 use crate::Problem;
+
+/// Flag of a point that says that there was nothing to record.
+const NO_RECORDED_VALUE: u32 = 1;
+const POINT_TIMES: Implausible = Implausible {
+    early: "data point with a time before the year 2000: times are nanoseconds since 1970",
+    late: "data point with a time further ahead than max_future_ms: is the sender's clock right?",
+};
 
 /// Which message a data point is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +78,12 @@ impl<'a> PointScratch<'a> {
         }
     }
 
-    pub(super) fn parse(&mut self, message: &'a [u8], layout: Layout) -> Parse<Judged<PointView<'_, 'a>>> {
+    pub(super) fn parse(
+        &mut self,
+        message: &'a [u8],
+        layout: Layout,
+        times: TimeBounds,
+    ) -> Parse<Judged<PointView<'_, 'a>>> {
         self.clear();
         let mut raw = RawPoint::default();
         let mut fields = Fields::of(message);
@@ -87,7 +99,7 @@ impl<'a> PointScratch<'a> {
                 },
             }
         }
-        Ok(self.view(&raw, layout))
+        Ok(self.view(&raw, layout, times))
     }
 
     fn clear(&mut self) {
@@ -176,9 +188,9 @@ impl<'a> PointScratch<'a> {
         Ok(())
     }
 
-    fn view(&self, raw: &RawPoint, layout: Layout) -> Judged<PointView<'_, 'a>> {
+    fn view(&self, raw: &RawPoint, layout: Layout, times: TimeBounds) -> Judged<PointView<'_, 'a>> {
         let value = match layout {
-            Layout::Gauge | Layout::Sum => PointValue::Number(raw.number),
+            Layout::Gauge | Layout::Sum => PointValue::Number(number(raw)?),
             Layout::Histogram => PointValue::Histogram(self.histogram(raw)?),
             Layout::Exponential => PointValue::Exponential(self.exponential(raw)?),
             Layout::Summary => {
@@ -186,10 +198,12 @@ impl<'a> PointScratch<'a> {
                 PointValue::Summary(SummaryView { count: raw.count, sum, quantiles: &self.quantiles })
             }
         };
+        let time = tally::required_time(raw.time, "data point without a valid time")?;
+        tally::plausible(time, times, &POINT_TIMES)?;
         Ok(PointView {
             attributes: KeyValues(&self.attributes),
             start_time: tally::time(raw.start, "data point with a start time after the year 2262")?,
-            time: tally::required_time(raw.time, "data point without a valid time")?,
+            time,
             flags: raw.flags,
             exemplars: Exemplars { entries: &self.exemplars, attributes: &self.nested },
             value,
@@ -233,6 +247,14 @@ impl<'a> PointScratch<'a> {
             negative,
         })
     }
+}
+
+/// The value of a number point.
+fn number(raw: &RawPoint) -> Judged<Number> {
+    raw.number.ok_or(match raw.flags & NO_RECORDED_VALUE {
+        0 => "number data point without a value",
+        _ => "data point with the flag for no recorded value: such marks are not kept",
+    })
 }
 
 /// The buckets and the sum of their counts, none when it overflows.

@@ -1,6 +1,6 @@
 //! Rules that random requests do not meet: caps, positions of faults, the order of calls.
 
-use daymark_model::Signal;
+use daymark_model::{Signal, UnixNanos};
 
 use super::*;
 use crate::proto::{close, open, put_bytes, put_fixed64, put_number};
@@ -71,14 +71,14 @@ fn faults_name_their_path_and_position() {
 #[test]
 fn caps_hold() {
     let problem = |request: &[u8], limits| check(Signal::Traces, request, &limits).map_err(|error| error.problem);
-    let limits = DecodeLimits { max_items: 2, max_list: 3 };
+    let limits = DecodeLimits { max_items: 2, max_list: 3, ..DecodeLimits::default() };
     let three = span_with(|_| ()).repeat(3);
     assert_eq!(problem(&three, limits), Err(Problem::TooManyItems { limit: 2 }));
     for list in [9, 11, 13] {
         let long = span_with(|out| (0..4).for_each(|_| put_bytes(out, list, b"")));
         assert_eq!(problem(&long, limits), Err(Problem::ListTooLong { limit: 3 }));
         let endless = span_with(|out| (0..70_000).for_each(|_| put_bytes(out, list, b"")));
-        let unlimited = DecodeLimits { max_items: u64::MAX, max_list: usize::MAX };
+        let unlimited = DecodeLimits { max_list: usize::MAX, ..DecodeLimits::CEILING };
         assert_eq!(problem(&endless, unlimited), Err(Problem::ListTooLong { limit: 65_536 }));
     }
     let event = b"\x1a\x00".repeat(40_000);
@@ -182,5 +182,69 @@ fn values_have_a_text_a_type_and_a_json_form() {
         value.write_json(&mut as_json);
         assert_eq!((value.type_char(), as_text.as_str(), as_json.as_str()), (char, text, json));
         assert!(serde_json::from_str::<serde_json::Value>(&as_json).is_ok());
+    }
+}
+
+/// A request with one number point: `time`, then what `more` writes; in a gauge, or in a sum of `temporality`.
+fn number_with(time: u64, temporality: Option<u64>, more: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::new();
+    let groups = [open(&mut out, 1), open(&mut out, 2), open(&mut out, 2)];
+    let data = open(&mut out, if temporality.is_some() { 7 } else { 5 });
+    let point = open(&mut out, 1);
+    put_fixed64(&mut out, 3, time);
+    more(&mut out);
+    close(&mut out, point);
+    if let Some(temporality) = temporality {
+        put_number(&mut out, 2, temporality);
+    }
+    close(&mut out, data);
+    groups.into_iter().rev().for_each(|start| close(&mut out, start));
+    out
+}
+
+/// Scenario: items that say what cannot be. Guarantee: they are rejected, and the sender is told what is wrong.
+#[test]
+fn impossible_items_are_rejected_by_name() {
+    const NOW: u64 = 1_800_000_000_000_000_000;
+    const HOUR: u64 = 3_600_000_000_000;
+    let limits = DecodeLimits::at(TimeBounds::on_arrival(UnixNanos(NOW), 3_600_000));
+    let span = |start: u64, end: u64| {
+        span_with(|out| {
+            put_fixed64(out, 7, start);
+            put_fixed64(out, 8, end);
+        })
+    };
+    let log = |time: u64, observed: u64| {
+        let mut out = Vec::new();
+        let groups = [open(&mut out, 1), open(&mut out, 2), open(&mut out, 2)];
+        put_fixed64(&mut out, 1, time);
+        put_fixed64(&mut out, 11, observed);
+        groups.into_iter().rev().for_each(|start| close(&mut out, start));
+        out
+    };
+    let one = |out: &mut Vec<u8>| put_fixed64(out, 6, 1);
+    for (signal, request, says) in [
+        (Signal::Traces, span(NOW, NOW), None),
+        (Signal::Traces, span(NOW - 30 * HOUR, NOW + HOUR), None),
+        (Signal::Traces, span(NOW, NOW - 1), Some("ends before it starts")),
+        (Signal::Traces, span(NOW / 1_000, NOW / 1_000), Some("before the year 2000")),
+        (Signal::Traces, span(NOW, NOW + HOUR + 1), Some("max_future_ms")),
+        (Signal::Logs, log(0, 0), None),
+        (Signal::Logs, log(0, NOW), None),
+        (Signal::Logs, log(1_800_000_000, NOW), Some("before the year 2000")),
+        (Signal::Logs, log(0, NOW + HOUR + 1), Some("max_future_ms")),
+        (Signal::Metrics, number_with(NOW, None, one), None),
+        (Signal::Metrics, number_with(NOW, None, |_| ()), Some("without a value")),
+        (Signal::Metrics, number_with(NOW, None, |out| put_number(out, 8, 1)), Some("no recorded value")),
+        (Signal::Metrics, number_with(NOW, Some(1), one), None),
+        (Signal::Metrics, number_with(NOW, Some(2), one), None),
+        (Signal::Metrics, number_with(NOW, Some(0), one), Some("aggregation temporality")),
+        (Signal::Metrics, number_with(NOW + HOUR + 1, None, one), Some("max_future_ms")),
+        (Signal::Metrics, number_with(1, None, one), Some("before the year 2000")),
+    ] {
+        let walked = check(signal, &request, &limits).unwrap();
+        assert_eq!((walked.items, walked.rejected), (1, u64::from(says.is_some())), "{signal:?} {says:?}: {walked:?}");
+        let reason = walked.reason.unwrap_or_default();
+        assert!(reason.contains(says.unwrap_or_default()), "{reason:?} does not say {says:?}");
     }
 }

@@ -2,12 +2,17 @@
 
 use super::attributes::{self, Attribute, KeyValues};
 use super::envelope::{Items, Names};
-use super::tally::{self, Tally};
+use super::tally::{self, Implausible, Tally, TimeBounds};
 use super::view::{Entry, EventView, Events, LinkView, Links, ResourceView, ScopeView, SpanView};
 use super::wire::{Field, Fields, Parse};
 use super::{DecodeLimits, TraceVisitor};
 use crate::Problem;
 use daymark_model::UnixNanos;
+
+const SPAN_TIMES: Implausible = Implausible {
+    early: "span with a time before the year 2000: times are nanoseconds since 1970",
+    late: "span with a time further ahead than max_future_ms: is the sender's clock right?",
+};
 
 /// One walk; the scratch lists are reused from span to span.
 pub(super) struct TraceItems<'a, 'v, V> {
@@ -52,7 +57,7 @@ impl<'a, V: TraceVisitor> Items<'a> for TraceItems<'a, '_, V> {
     fn item(&mut self, message: &'a [u8]) -> Parse<()> {
         self.tally.count(message)?;
         let raw = self.scratch.parse(message)?;
-        match self.scratch.view(&raw) {
+        match self.scratch.view(&raw, self.tally.limits.times) {
             Ok(span) => self.visitor.span(&span),
             Err(reason) => self.tally.reject(reason),
         }
@@ -115,12 +120,19 @@ impl<'a> SpanScratch<'a> {
         Ok(span)
     }
 
-    fn view(&self, raw: &RawSpan<'a>) -> Result<SpanView<'_, 'a>, &'static str> {
+    fn view(&self, raw: &RawSpan<'a>, times: TimeBounds) -> Result<SpanView<'_, 'a>, &'static str> {
         let trace_id = tally::trace_id(raw.trace_id).ok_or("span without a valid trace id (16 bytes, not all zero)")?;
         let span_id = tally::span_id(raw.span_id).ok_or("span without a valid span id (8 bytes, not all zero)")?;
         if !matches!(raw.parent_span_id.len(), 0 | 8) {
             return Err("span with a parent span id that is not 8 bytes long");
         }
+        let start = tally::required_time(raw.start, "span without a valid start time")?;
+        let end = tally::required_time(raw.end, "span without a valid end time")?;
+        if end < start {
+            return Err("span that ends before it starts");
+        }
+        tally::plausible(start, times, &SPAN_TIMES)?;
+        tally::plausible(end, times, &SPAN_TIMES)?;
         let (status_code, status_message) = raw.status.unwrap_or_default();
         Ok(SpanView {
             trace_id,
@@ -128,8 +140,8 @@ impl<'a> SpanScratch<'a> {
             parent_span_id: tally::span_id(raw.parent_span_id),
             name: raw.name,
             kind: raw.kind,
-            start: tally::required_time(raw.start, "span without a valid start time")?,
-            end: tally::required_time(raw.end, "span without a valid end time")?,
+            start,
+            end,
             status_code,
             status_message,
             trace_state: raw.trace_state,

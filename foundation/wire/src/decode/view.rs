@@ -231,7 +231,7 @@ pub struct PointView<'s, 'a> {
 #[derive(Clone, Copy, Debug)]
 pub enum PointValue<'s> {
     /// Of a gauge or sum; none when no value was recorded.
-    Number(Option<Number>),
+    Number(Number),
     /// Of an explicit-bucket histogram.
     Histogram(HistogramView<'s>),
     /// Of an exponential histogram.

@@ -169,7 +169,7 @@ impl MetricVisitor for Lines {
 
     fn point(&mut self, point: &PointView<'_, '_>) {
         let value = match point.value {
-            PointValue::Number(value) => number(value),
+            PointValue::Number(value) => number(Some(value)),
             PointValue::Histogram(view) => {
                 let bounds: Vec<u64> = view.bounds.iter().map(f64::to_bits).collect();
                 let counts: Vec<u64> = view.counts.iter().collect();

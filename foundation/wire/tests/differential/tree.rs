@@ -104,9 +104,18 @@ impl Tree {
             .push(format!("metric {:?} {:?} {:?} {kind} {metadata}", metric.name, metric.unit, metric.description));
         match data {
             Data::Gauge(gauge) => gauge.data_points.iter().for_each(|it| self.item(number_point(it))),
-            Data::Sum(sum) => sum.data_points.iter().for_each(|it| self.item(number_point(it))),
-            Data::Histogram(histogram) => histogram.data_points.iter().for_each(|it| self.item(histogram_point(it))),
-            Data::ExponentialHistogram(it) => it.data_points.iter().for_each(|it| self.item(exponential_point(it))),
+            Data::Sum(sum) => {
+                let adds_up = enumeration(sum.aggregation_temporality, 2) != 0;
+                sum.data_points.iter().for_each(|it| self.item(number_point(it).filter(|_| adds_up)));
+            }
+            Data::Histogram(histogram) => {
+                let adds_up = enumeration(histogram.aggregation_temporality, 2) != 0;
+                histogram.data_points.iter().for_each(|it| self.item(histogram_point(it).filter(|_| adds_up)));
+            }
+            Data::ExponentialHistogram(exponential) => {
+                let adds_up = enumeration(exponential.aggregation_temporality, 2) != 0;
+                exponential.data_points.iter().for_each(|it| self.item(exponential_point(it).filter(|_| adds_up)));
+            }
             Data::Summary(summary) => summary.data_points.iter().for_each(|it| self.item(summary_point(it))),
         }
     }
@@ -160,6 +169,7 @@ fn span(span: &Span) -> Option<String> {
         || span_id.is_empty()
         || !parent_ok
         || times.iter().any(|time| *time == 0 || !storable(*time))
+        || times[1] < times[0]
     {
         return None;
     }
@@ -240,7 +250,7 @@ fn exemplar_line(exemplar: &Exemplar) -> String {
 
 fn number_point(it: &NumberDataPoint) -> Option<String> {
     let value = match it.value {
-        None => number(None),
+        None => return None,
         Some(number_data_point::Value::AsInt(value)) => number(Some(Number::Int(value))),
         Some(number_data_point::Value::AsDouble(value)) => number(Some(Number::Double(value))),
     };
