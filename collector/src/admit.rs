@@ -8,11 +8,14 @@
 //! - repeating resource attributes on every row cannot blow a small request up beyond `max_expanded_bytes`.
 
 use daymark_log::FrameKind;
-use daymark_model::{Refusal, Signal};
+use daymark_model::{Refusal, Signal, UnixNanos};
 use daymark_wire::decode::{
     LogView, LogVisitor, MetricView, MetricVisitor, PointView, ResourceView, SpanView, TraceVisitor,
 };
-use daymark_wire::{BatchView, DecodeError, Payload, Walked, walk_logs, walk_metrics, walk_traces};
+use daymark_wire::{
+    BatchView, DecodeError, DecodeLimits, Payload, TimeBounds, Walked, walk_logs_within, walk_metrics_within,
+    walk_traces_within,
+};
 
 use crate::CollectorOptions;
 use crate::rollup::unsupported;
@@ -29,11 +32,12 @@ pub(crate) struct Admitted {
     pub(crate) reason: Option<&'static str>,
 }
 
-/// Checks a request.
+/// Checks a request that was received at `received`, the instant that its frame will carry.
 ///
 /// # Errors
 /// [`Refusal`] of class `Reject` when it does not decode or passes a limit.
-pub(crate) fn check(payload: &Payload, options: &CollectorOptions) -> Result<Admitted, Refusal> {
+pub(crate) fn check(payload: &Payload, options: &CollectorOptions, received: UnixNanos) -> Result<Admitted, Refusal> {
+    let limits = limits_of(options, received);
     let bytes: &[u8] = payload.bytes();
     let (kind, parts) = match payload {
         Payload::Signal(Signal::Traces, _) => {
@@ -55,13 +59,13 @@ pub(crate) fn check(payload: &Payload, options: &CollectorOptions) -> Result<Adm
         Ok(())
     };
     if let Some(traces) = parts.traces {
-        walk(Signal::Traces, walk_traces(traces, &mut census))?;
+        walk(Signal::Traces, walk_traces_within(traces, &mut census, limits))?;
     }
     if let Some(logs) = parts.logs {
-        walk(Signal::Logs, walk_logs(logs, &mut census))?;
+        walk(Signal::Logs, walk_logs_within(logs, &mut census, limits))?;
     }
     if let Some(metrics) = parts.metrics {
-        walk(Signal::Metrics, walk_metrics(metrics, &mut census))?;
+        walk(Signal::Metrics, walk_metrics_within(metrics, &mut census, limits))?;
     }
     admitted.rejected[Signal::Metrics as usize] += census.unsupported;
     admitted.reason = admitted.reason.or(census.reason);
@@ -73,6 +77,11 @@ pub(crate) fn check(payload: &Payload, options: &CollectorOptions) -> Result<Adm
         "send smaller batches or fewer resource attributes",
     )?;
     Ok(admitted)
+}
+
+/// Which items of a request received at `received` count; admission and the applier ask the same question.
+pub(crate) fn limits_of(options: &CollectorOptions, received: UnixNanos) -> DecodeLimits {
+    DecodeLimits::at(TimeBounds::on_arrival(received, options.max_future_ms))
 }
 
 fn limit(what: &str, got: u64, limit: u64, advice: &str) -> Result<(), Refusal> {

@@ -3,6 +3,7 @@
 //! Where it sits: heartbeats and stamped batches feed it; [`crate::CollectorHandle`]'s status reads it.
 //!
 //! Invariants:
+//! - an agent is known under the tenant of its key: what another tenant says in its name changes nothing of it;
 //! - a declared time counts only once everything durable at that moment can be queried;
 //! - the watermark is the least time declared by agents that are not silent, less the allowed lateness; without such
 //!   an agent it is now, because data of clients without an agent counts as closed on arrival.
@@ -10,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use daymark_model::{AgentId, LedgerSnapshot, LogOffset, UnixNanos};
+use daymark_model::{AgentId, LedgerSnapshot, LogOffset, TenantId, UnixNanos};
 use daymark_store::AgentStatus;
 
 /// Agents known at once; beyond, the one not heard for longest is forgotten.
@@ -19,6 +20,9 @@ const MAX_AGENTS: usize = 4_096;
 const MAX_SERVICES: usize = 1_024;
 /// Declared times waiting for the applier, per agent.
 const MAX_WAITING: usize = 64;
+
+/// An agent of a tenant.
+pub(crate) type OfTenant = (TenantId, AgentId);
 
 #[derive(Default)]
 struct Agent {
@@ -35,12 +39,12 @@ struct Agent {
 pub(crate) struct Agents {
     silent_ns: u64,
     lateness_ns: u64,
-    known: Mutex<BTreeMap<AgentId, Agent>>,
+    known: Mutex<BTreeMap<OfTenant, Agent>>,
 }
 
 /// What an agent says of itself with a heartbeat or a batch.
 pub(crate) struct Declared {
-    pub(crate) agent: AgentId,
+    pub(crate) agent: OfTenant,
     pub(crate) epoch: u64,
     pub(crate) closed_until: Option<UnixNanos>,
     /// Newest durable offset when it was said.
@@ -76,7 +80,7 @@ impl Agents {
     }
 
     /// A stamped frame found in the log at start: the agent lives, and had not closed more than this.
-    pub(crate) fn found_in_log(&self, id: AgentId, epoch: u64, received: UnixNanos) {
+    pub(crate) fn found_in_log(&self, id: OfTenant, epoch: u64, received: UnixNanos) {
         let mut known = self.lock();
         let agent = entry(&mut known, id);
         agent.epoch = agent.epoch.max(epoch);
@@ -85,7 +89,7 @@ impl Agents {
     }
 
     /// Services whose telemetry came through an agent.
-    pub(crate) fn carries(&self, id: AgentId, services: &[Arc<str>]) {
+    pub(crate) fn carries(&self, id: OfTenant, services: &[Arc<str>]) {
         let mut known = self.lock();
         let agent = entry(&mut known, id);
         for service in services {
@@ -100,11 +104,12 @@ impl Agents {
         let mut known = self.lock();
         known
             .iter_mut()
-            .map(|(id, agent)| {
+            .map(|((tenant, id), agent)| {
                 while let Some((_, closed_until)) = agent.waiting.pop_front_if(|(offset, _)| *offset <= applied) {
                     agent.closed_until = agent.closed_until.max(closed_until);
                 }
                 AgentStatus {
+                    tenant: tenant.clone(),
                     agent: *id,
                     epoch: agent.epoch,
                     closed_until: agent.closed_until,
@@ -127,14 +132,14 @@ impl Agents {
         live.min().map_or(now, |closed| closed.minus(self.lateness_ns).min(now))
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<AgentId, Agent>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<OfTenant, Agent>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn entry(known: &mut BTreeMap<AgentId, Agent>, id: AgentId) -> &mut Agent {
+fn entry(known: &mut BTreeMap<OfTenant, Agent>, id: OfTenant) -> &mut Agent {
     if !known.contains_key(&id) && known.len() >= MAX_AGENTS {
-        let quietest = known.iter().min_by_key(|(_, agent)| agent.last_seen).map(|(id, _)| *id);
+        let quietest = known.iter().min_by_key(|(_, agent)| agent.last_seen).map(|(id, _)| id.clone());
         quietest.and_then(|quietest| known.remove(&quietest));
     }
     known.entry(id).or_default()
@@ -146,7 +151,7 @@ mod tests {
 
     fn beat(agent: u8, closed_s: u64, durable: u64) -> Declared {
         Declared {
-            agent: AgentId([agent; 16]),
+            agent: (TenantId::default(), AgentId([agent; 16])),
             epoch: 1,
             closed_until: Some(UnixNanos::from_seconds(closed_s)),
             durable: LogOffset(durable),
@@ -177,5 +182,20 @@ mod tests {
         agents.heard(beat(1, 110, 7), UnixNanos::from_seconds(111));
         assert_eq!(watermark_s(&agents, 6, 112), 95);
         assert_eq!(watermark_s(&agents, 7, 112), 105);
+    }
+
+    #[test]
+    fn another_tenant_moves_nothing_of_an_agent() {
+        let agents = Agents::new(30_000, 5_000);
+        agents.heard(beat(1, 100, 0), UnixNanos::from_seconds(101));
+        let mallory = TenantId::parse("mallory").unwrap();
+        let spoofed = Declared { agent: (mallory.clone(), AgentId([1; 16])), epoch: 9, ..beat(1, 900, 0) };
+        agents.heard(spoofed, UnixNanos::from_seconds(102));
+        agents.heard(beat(1, 110, 0), UnixNanos::from_seconds(111));
+        let status = agents.status(LogOffset(0), UnixNanos::from_seconds(111));
+        let of = |tenant: &TenantId| status.iter().find(|agent| agent.tenant == *tenant).unwrap();
+        let (ours, theirs) = (of(&TenantId::default()), of(&mallory));
+        assert_eq!((ours.epoch, ours.closed_until.seconds()), (1, 110));
+        assert_eq!((theirs.epoch, theirs.closed_until.seconds()), (9, 900));
     }
 }

@@ -3,7 +3,7 @@
 //! Lock order: `Core`, then the agents; nothing is awaited and no IO is done while one is held.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) draining: AtomicBool,
     /// Newest offset that a table held at start: new frames must lie beyond.
     pub(crate) consumed_at_start: LogOffset,
+    /// Every frame up to this offset is in the tables; what is damaged before costs nothing.
+    pub(crate) published: AtomicU64,
     pub(crate) failure: watch::Sender<Option<Arc<CollectorError>>>,
     core: Mutex<Core>,
     seal_queued: Condvar,
@@ -74,20 +76,23 @@ pub(crate) struct Parts {
     pub(crate) log: IngestLog,
     pub(crate) store: Arc<Store>,
     pub(crate) consumed: BTreeMap<TenantId, [LogOffset; TABLES]>,
+    /// Every frame up to here was in the tables at the end of an earlier run.
+    pub(crate) published: LogOffset,
 }
 
 impl Shared {
     pub(crate) fn new(parts: Parts, runtime: Handle) -> Shared {
-        let Parts { options, clock, log, store, consumed } = parts;
+        let Parts { options, clock, log, store, consumed, published } = parts;
         let consumed_at_start = consumed.values().flatten().copied().max().unwrap_or_default();
         let tenants = consumed.into_iter().map(|(id, consumed)| (id, Tenant::new(&options, consumed))).collect();
         Shared {
             dedup: Dedup::new(options.dedup_entries, options.dedup_age_ms),
             agents: Agents::new(options.agent_silent_ms, options.lateness_ms),
-            ledger: Ledger::new("collector"),
+            ledger: Ledger::since("collector", clock.now()),
             runtime,
             draining: AtomicBool::new(false),
             consumed_at_start,
+            published: published.0.into(),
             failure: watch::Sender::new(None),
             core: Mutex::new(Core {
                 tenants,

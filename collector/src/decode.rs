@@ -16,7 +16,7 @@ use daymark_store::TableName;
 use daymark_wire::decode::{
     LogView, LogVisitor, MetricView, MetricVisitor, PointView, ResourceView, ScopeView, SpanView, TraceVisitor,
 };
-use daymark_wire::{BatchView, walk_logs, walk_metrics, walk_traces};
+use daymark_wire::{BatchView, walk_logs_within, walk_metrics_within, walk_traces_within};
 
 use crate::columns::LogRow;
 use crate::correlate::{CorrelationKey, find};
@@ -25,6 +25,7 @@ use crate::resources::Resource;
 use crate::rollup::{Metric, PointResource, unsupported};
 use crate::stitch::SpanFacts;
 use crate::tenant::{Tenant, at};
+use crate::{CollectorOptions, admit};
 
 /// Span status that counts as an error.
 const STATUS_ERROR: u8 = 2;
@@ -43,11 +44,12 @@ pub(crate) struct Applied {
 pub(crate) fn apply(
     tenant: &mut Tenant,
     frame: &Frame,
-    keys: &[String],
+    options: &CollectorOptions,
     now_ms: u64,
 ) -> Result<Applied, CollectorError> {
     let broken = |source| CollectorError::Frame { offset: frame.offset.0, source };
     let payload: &[u8] = &frame.payload;
+    let limits = admit::limits_of(options, frame.received);
     let parts = match frame.kind {
         FrameKind::Traces => BatchView { traces: Some(payload), ..BatchView::default() },
         FrameKind::Logs => BatchView { logs: Some(payload), ..BatchView::default() },
@@ -58,7 +60,7 @@ pub(crate) fn apply(
     let wanted = TableName::ALL.map(wants);
     let mut stage = Stage {
         tenant,
-        keys,
+        keys: &options.correlation_keys,
         offset: frame.offset,
         received: frame.received,
         now_ms,
@@ -70,13 +72,13 @@ pub(crate) fn apply(
         failed: None,
     };
     if let Some(traces) = parts.traces {
-        walk_traces(traces, &mut Spans(&mut stage)).map_err(broken)?;
+        walk_traces_within(traces, &mut Spans(&mut stage), limits).map_err(broken)?;
     }
     if let Some(logs) = parts.logs {
-        walk_logs(logs, &mut Logs(&mut stage)).map_err(broken)?;
+        walk_logs_within(logs, &mut Logs(&mut stage), limits).map_err(broken)?;
     }
     if let Some(metrics) = parts.metrics {
-        walk_metrics(metrics, &mut Points(&mut stage)).map_err(broken)?;
+        walk_metrics_within(metrics, &mut Points(&mut stage), limits).map_err(broken)?;
     }
     let Stage { tenant, applied, failed, .. } = stage;
     tenant.stitcher.make_room(frame.offset, &mut tenant.traces)?;

@@ -1,10 +1,11 @@
 //! Recognises batches and requests that were received before (design G2).
 //!
 //! Where it sits: between the check of a request and its append to the log. A key is a stamp (agent, epoch, sequence)
-//! or the content hash of a client's request under its tenant; stamped requests have both.
+//! or the content hash of a client's request, both under the tenant of the request's key; stamped requests have both.
 //!
 //! Invariants:
 //! - a key is known as stored only after its frame is durable; while it is under way a repeat is told to come again;
+//! - what one tenant sends is never a repeat of what another sent, whatever stamp it claims;
 //! - a set of sequences is kept, not the highest one: parallel batches may arrive out of order;
 //! - at most `dedup_entries` keys of each kind, for `dedup_age_ms`; the oldest are forgotten first.
 //!
@@ -22,7 +23,7 @@ use crate::keyed::IdMap;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Key {
     /// A batch of an agent.
-    Stamp(Stamp),
+    Stamp(TenantId, Stamp),
     /// A client's request bytes.
     Content(TenantId, u128),
 }
@@ -30,7 +31,7 @@ pub(crate) enum Key {
 /// The keys of a request. A content hash of 0 means that there is none.
 pub(crate) fn keys(tenant: &TenantId, stamp: Option<Stamp>, content_hash: u128) -> Vec<Key> {
     let content = (content_hash != 0).then(|| Key::Content(tenant.clone(), content_hash));
-    stamp.map(Key::Stamp).into_iter().chain(content).collect()
+    stamp.map(|stamp| Key::Stamp(tenant.clone(), stamp)).into_iter().chain(content).collect()
 }
 
 /// What is known of a request that arrives.
@@ -88,7 +89,7 @@ impl Dedup {
                 continue;
             }
             match key {
-                Key::Stamp(_) => window.stamps.push_back((at, key.clone())),
+                Key::Stamp(..) => window.stamps.push_back((at, key.clone())),
                 Key::Content(..) => window.contents.push_back((at, key.clone())),
             }
         }
@@ -150,7 +151,9 @@ mod tests {
         assert_eq!(dedup.begin(&keys(&tenant, stamp(5), 0)), Seen::Stored);
         assert_eq!(dedup.begin(&keys(&tenant, stamp(6), 99)), Seen::Stored, "a client's retry through a new run");
         assert_eq!(dedup.begin(&keys(&tenant, stamp(4), 0)), Seen::New, "out of order");
-        assert_eq!(dedup.begin(&keys(&TenantId::parse("other").unwrap(), None, 99)), Seen::New);
+        let other = TenantId::parse("other").unwrap();
+        assert_eq!(dedup.begin(&keys(&other, None, 99)), Seen::New);
+        assert_eq!(dedup.begin(&keys(&other, stamp(5), 0)), Seen::New, "a stamp is good for one tenant");
     }
 
     #[test]

@@ -17,10 +17,11 @@ use daymark_wire::{Heartbeat, Ingest, IngestAnswer, IngestRequest};
 
 use crate::agents::Declared;
 use crate::core::{Parts, Shared};
+use crate::dedup_file::Snapshot;
 use crate::error::CollectorError;
 use crate::pipeline::{Applier, accept};
 use crate::tenant::Unread;
-use crate::{CollectorOptions, compact, dedup_file, internal, lookup, retain, seal};
+use crate::{CollectorOptions, compact, dedup_file, internal, lookup, lost, retain, seal};
 
 /// What a client is told when it should come again, milliseconds.
 const RETRY_AFTER_MS: u64 = 1_000;
@@ -65,10 +66,15 @@ impl Collector {
         for tenant in store.tenants().await? {
             consumed.insert(tenant.clone(), lookup::consumed(&store, &tenant).await?);
         }
-        let log_options = options.log.clone();
-        let (log, recovered) = blocking(move || {
+        let (log_options, data_dir) = (options.log.clone(), options.data_dir.clone());
+        let (log, recovered, snapshot) = blocking(move || {
             // All frames still in the log, also those that every table holds: they rebuild the dedup window.
-            Ok(IngestLog::open(log_options, Arc::new(RealFileSystem), LogOffset(0))?)
+            let (log, recovered) = IngestLog::open(log_options, Arc::new(RealFileSystem), LogOffset(0))?;
+            let snapshot = dedup_file::read(&data_dir).unwrap_or_else(|error| {
+                tracing::error!(%error, "repeats of old requests will not be recognised");
+                Snapshot::default()
+            });
+            Ok((log, recovered, snapshot))
         })
         .await?;
         let newest = consumed.values().flatten().copied().max().unwrap_or_default();
@@ -77,10 +83,10 @@ impl Collector {
             tracing::error!(log, tables, "the ingest log is behind the tables: what it held beyond them is lost");
         }
         // A new frame must not get an offset that a table takes for one it holds.
-        log.skip_to(newest);
-        let parts = Parts { options, clock, log, store, consumed };
+        log.skip_to(newest.max(snapshot.published));
+        let parts = Parts { options, clock, log, store, consumed, published: snapshot.published };
         let shared = Arc::new(Shared::new(parts, tokio::runtime::Handle::current()));
-        let sealer = recover(&shared, recovered).await?;
+        let sealer = recover(&shared, recovered, snapshot).await?;
         run(&shared, sealer, &drain)?;
         Ok(CollectorHandle { shared })
     }
@@ -88,7 +94,14 @@ impl Collector {
 
 /// Rebuilds the dedup window, the stitcher's memory and the unpublished rows. A long replay seals as it goes, so the
 /// sealer runs from here on.
-async fn recover(shared: &Arc<Shared>, recovered: Recovered) -> Result<JoinHandle<()>, CollectorError> {
+async fn recover(
+    shared: &Arc<Shared>,
+    recovered: Recovered,
+    snapshot: Snapshot,
+) -> Result<JoinHandle<()>, CollectorError> {
+    let now = shared.clock.now();
+    let costly = recovered.damage.iter().filter(|damage| damage.may_cost(snapshot.published));
+    lost::note(shared, costly.map(|damage| lost::of_damage(damage, now)).collect()).await;
     let tenants: Vec<_> = shared.read().tenants.keys().cloned().collect();
     for tenant in tenants {
         lookup::remember_stored(shared, &tenant).await?;
@@ -96,10 +109,7 @@ async fn recover(shared: &Arc<Shared>, recovered: Recovered) -> Result<JoinHandl
     let state = Arc::clone(shared);
     let sealer = seal::spawn("sealer", shared, |shared| seal::run(shared))?;
     blocking(move || {
-        match dedup_file::read(&state.options.data_dir) {
-            Ok(entries) => entries.into_iter().for_each(|(at, key)| state.dedup.stored(&[key], at)),
-            Err(error) => tracing::error!(%error, "repeats of old requests will not be recognised"),
-        }
+        snapshot.entries.into_iter().for_each(|(at, key)| state.dedup.stored(&[key], at));
         Applier::new(state).replay(recovered)
     })
     .await?;
@@ -200,11 +210,11 @@ impl Ingest for CollectorHandle {
             return Err(refusal);
         }
         let declared = Declared {
-            agent: beat.agent,
+            agent: (beat.tenant, beat.agent),
             epoch: beat.epoch,
             closed_until: Some(beat.closed_until),
             durable: self.shared.log.durable(),
-            ledger: Some(beat.ledger),
+            ledger: (!beat.ledger.rows.is_empty()).then_some(beat.ledger),
         };
         self.shared.agents.heard(declared, self.shared.clock.now());
         Ok(())

@@ -26,6 +26,7 @@ mod internal;
 mod keyed;
 mod layers;
 mod lookup;
+mod lost;
 mod options;
 mod pipeline;
 mod resources;

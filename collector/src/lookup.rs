@@ -127,7 +127,7 @@ pub(crate) async fn remember_stored(shared: &Shared, tenant: &TenantId) -> Resul
     Ok(())
 }
 
-/// What each table of `tenant` has committed.
+/// What each table of `tenant` has committed, durably: the log is let go of by it.
 ///
 /// # Errors
 /// When a table's log cannot be read.
@@ -137,7 +137,7 @@ pub(crate) async fn consumed(
 ) -> Result<[LogOffset; crate::tenant::TABLES], StoreError> {
     let mut consumed = [LogOffset(0); crate::tenant::TABLES];
     for table in TableName::ALL {
-        consumed[crate::tenant::at(table)] = store.table(tenant, table).snapshot().await?.consumed;
+        consumed[crate::tenant::at(table)] = store.table(tenant, table).durable_snapshot().await?.consumed;
     }
     Ok(consumed)
 }

@@ -31,6 +31,9 @@ pub struct CollectorOptions {
     pub max_items: u64,
     /// A request whose resource attributes, repeated on each of its rows, take more than this is refused. Bytes.
     pub max_expanded_bytes: u64,
+    /// Items whose time lies further ahead of the collector's clock are rejected, milliseconds: their rows would be the
+    /// newest for as long, and grow old that much later.
+    pub max_future_ms: u64,
     /// How long rows are kept, per table.
     pub retention: Retention,
     /// How often small segments are looked for, milliseconds.
@@ -78,6 +81,7 @@ impl CollectorOptions {
             read_ahead_bytes: 32 << 20,
             max_items: 500_000,
             max_expanded_bytes: 256 << 20,
+            max_future_ms: 3_600_000,
             retention: Retention::default(),
             compact_interval_ms: 30_000,
             compact: CompactOptions::default(),

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use daymark_guard::fault::{self, Fault};
 use daymark_log::{DurableFrames, Frame, NewFrame, Next, Recovered};
-use daymark_model::{ErrorClass, InFlight, Refusal, Signal, TenantId};
-use daymark_store::TableName;
+use daymark_model::{ErrorClass, InFlight, Refusal, Signal, TenantId, UnixNanos};
+use daymark_store::{Lost, TableName};
 use daymark_wire::{IngestAnswer, IngestRequest};
 
 use crate::admit::{self, Admitted};
@@ -25,7 +25,7 @@ use crate::core::{Seal, Shared};
 use crate::dedup::{self, Dedup, Key, Seen};
 use crate::error::CollectorError;
 use crate::tenant::Tenant;
-use crate::{decode, lookup};
+use crate::{decode, lookup, lost};
 
 /// Between looks at traces that are due and rows that are old, also when no frame comes.
 const TICK_MS: u64 = 200;
@@ -41,7 +41,9 @@ const RETRY_AFTER_MS: u64 = 1_000;
 /// # Errors
 /// [`Refusal`]: nothing was stored, or (class `Retry`) it is not known whether it was.
 pub(crate) async fn accept(shared: Arc<Shared>, request: IngestRequest) -> Result<IngestAnswer, Refusal> {
-    let (request, admitted) = check(&shared, request).await?;
+    // The one instant by which admission and, later, the applier judge the request's times.
+    let received = shared.clock.now();
+    let (request, admitted) = check(&shared, request, received).await?;
     let mut counted = count(&shared, &admitted);
 
     let keys = dedup::keys(&request.tenant, request.stamp, request.content_hash);
@@ -58,10 +60,10 @@ pub(crate) async fn accept(shared: Arc<Shared>, request: IngestRequest) -> Resul
 
     let frame = NewFrame {
         kind: admitted.kind,
-        tenant: request.tenant,
+        tenant: request.tenant.clone(),
         stamp: request.stamp,
         content_hash: request.content_hash,
-        received: shared.clock.now(),
+        received,
         payload: request.payload.bytes().clone(),
     };
     let claim = Claim { dedup: &shared.dedup, keys: &keys };
@@ -85,7 +87,7 @@ pub(crate) async fn accept(shared: Arc<Shared>, request: IngestRequest) -> Resul
     counted.into_iter().for_each(InFlight::stored);
 
     if let Some(stamp) = request.stamp {
-        let (agent, epoch, closed_until) = (stamp.agent, stamp.epoch, request.closed_until);
+        let (agent, epoch, closed_until) = ((request.tenant, stamp.agent), stamp.epoch, request.closed_until);
         let declared = Declared { agent, epoch, closed_until, durable: durable.offset, ledger: None };
         shared.agents.heard(declared, shared.clock.now());
     }
@@ -93,10 +95,14 @@ pub(crate) async fn accept(shared: Arc<Shared>, request: IngestRequest) -> Resul
 }
 
 /// Checks a request off the async threads; a malformed one is counted as one item, because its number is not known.
-async fn check(shared: &Arc<Shared>, request: IngestRequest) -> Result<(IngestRequest, Admitted), Refusal> {
+async fn check(
+    shared: &Arc<Shared>,
+    request: IngestRequest,
+    received: UnixNanos,
+) -> Result<(IngestRequest, Admitted), Refusal> {
     let options = Arc::clone(shared);
     let checked = tokio::task::spawn_blocking(move || {
-        let admitted = admit::check(&request.payload, &options.options);
+        let admitted = admit::check(&request.payload, &options.options, received);
         (request, admitted)
     });
     let (request, admitted) = checked
@@ -178,19 +184,20 @@ impl Applier {
     /// # Errors
     /// When a frame cannot be read, or rows do not fit their columns.
     pub(crate) fn replay(&mut self, recovered: Recovered) -> Result<(), CollectorError> {
-        for damage in &recovered.damage {
-            tracing::error!(?damage, "the log is damaged: the frames named here are lost");
-        }
-        for frame in recovered.frames {
+        let mut frames = recovered.frames;
+        while let Some(frame) = frames.next() {
             let frame = frame?;
             if let Some(stamp) = frame.stamp {
-                self.shared.agents.found_in_log(stamp.agent, stamp.epoch, frame.received);
+                let agent = (frame.tenant.clone(), stamp.agent);
+                self.shared.agents.found_in_log(agent, stamp.epoch, frame.received);
             }
             if fault::active(Fault::SkipReplay) {
                 continue;
             }
             self.take(&frame)?;
         }
+        let now = self.shared.clock.now();
+        self.lose(frames.unreadable().iter().map(|damage| lost::of_damage(damage, now)).collect());
         let tenants: Vec<TenantId> = {
             let mut core = self.shared.write();
             core.applied = core.applied.max(recovered.last);
@@ -230,9 +237,10 @@ impl Applier {
             let outcome = core
                 .tenants
                 .get_mut(&frame.tenant)
-                .map_or(Ok(decode::Applied::default()), |t| decode::apply(t, frame, &options.correlation_keys, now_ms));
+                .map_or(Ok(decode::Applied::default()), |t| decode::apply(t, frame, options, now_ms));
             if let (Some(stamp), Ok(applied)) = (frame.stamp, &outcome) {
-                self.shared.agents.carries(stamp.agent, &applied.services);
+                let agent = (frame.tenant.clone(), stamp.agent);
+                self.shared.agents.carries(agent, &applied.services);
             }
             core.applied = frame.offset;
             core.applied_received = frame.received;
@@ -240,11 +248,21 @@ impl Applier {
         };
         match applied {
             Ok(_) => {}
-            Err(error @ CollectorError::Frame { .. }) => tracing::error!(%error, "a stored frame was left out"),
+            Err(error @ CollectorError::Frame { .. }) => {
+                tracing::error!(%error, "a stored frame was left out");
+                self.lose(vec![lost::of_frame(frame, &error, self.shared.clock.now())]);
+            }
             Err(error) => return Err(error),
         }
         self.seal_full(&frame.tenant)?;
         if now_ms >= self.next_tick_ms { self.upkeep() } else { Ok(()) }
+    }
+
+    /// Notes acknowledged frames that are lost.
+    fn lose(&self, found: Vec<Lost>) {
+        if !found.is_empty() {
+            self.shared.runtime.block_on(lost::note(&self.shared, found));
+        }
     }
 
     /// Seals the tables of one tenant that have reached a size limit.

@@ -5,20 +5,23 @@
 //!
 //! Invariants:
 //! - rows leave memory only after the commit that holds them is durable;
+//! - a stop ends, also when the disk does not take a seal: after a few attempts the rows are left to the next start;
 //! - the log is released only up to what every table of every tenant has committed, and only after the dedup window
 //!   that its frames stand for is on disk.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use daymark_guard::{Backoff, BackoffOptions};
 use daymark_model::{Classify, ErrorClass, LogOffset};
 use daymark_store::{Commit, SegmentOptions, StoreError, write_segment};
 
 use crate::core::{Seal, Shared};
-use crate::dedup_file;
+use crate::dedup_file::{self, Snapshot};
 use crate::error::CollectorError;
 
-/// Attempts for a seal that fails for another reason than a passing fault of the disk.
+/// Attempts for a seal that fails for another reason than a passing fault of the disk, or while the collector stops: the
+/// log keeps the rows, so the next start publishes them.
 const MAX_ATTEMPTS: u32 = 5;
 /// Waits between attempts.
 const WAITS: BackoffOptions = BackoffOptions { first_ms: 50, cap_ms: 5_000 };
@@ -50,9 +53,16 @@ fn publish(shared: &Shared, seal: &Seal) -> Result<(), CollectorError> {
             Err(StoreError::AlreadyConsumed { .. }) if attempts > 1 => return Ok(()),
             Err(error) => error,
         };
-        let passes = error.class() == ErrorClass::Retry && shared.failure.borrow().is_none();
+        let stopping = shared.draining.load(Relaxed) || shared.failure.borrow().is_some();
+        let passes = error.class() == ErrorClass::Retry && !stopping;
         tracing::warn!(tenant = %seal.tenant, table = %seal.table, attempts, %error, "seal is not published yet");
         if !passes && attempts >= MAX_ATTEMPTS {
+            if stopping {
+                tracing::warn!(
+                    tenant = %seal.tenant, table = %seal.table, attempts,
+                    "stopping without having published all rows: they stay in the ingest log, the next start publishes them"
+                );
+            }
             return Err(error.into());
         }
         std::thread::sleep(backoff.next_wait(None));
@@ -68,7 +78,10 @@ async fn write(shared: &Shared, seal: &Seal) -> Result<(), StoreError> {
 
 /// Lets the log go up to `safe`; false when the dedup window could not be saved, then the log is kept.
 fn release(shared: &Shared, safe: LogOffset) -> bool {
-    match dedup_file::write(&shared.options.data_dir, &shared.dedup.entries()) {
+    // During a replay `safe` lies behind what an earlier run had published.
+    let published = LogOffset(shared.published.fetch_max(safe.0, Relaxed).max(safe.0));
+    let snapshot = Snapshot { published, entries: shared.dedup.entries() };
+    match dedup_file::write(&shared.options.data_dir, &snapshot) {
         Ok(()) => {
             shared.log.release(safe);
             true

@@ -124,6 +124,26 @@ async fn what_is_wrong_is_refused_and_every_item_is_explained() {
     }
 }
 
+/// Scenario: items at impossible times among good ones.
+/// Guarantee: the client hears how many and why, the ledger explains them, the good ones are stored, also by replay.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn impossible_items_are_rejected_before_the_acknowledgement() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::start(dir.path()).await;
+    let hour_ms = 3_600_000;
+    let late = TestSpan { start_ms: hour_ms + 1, ..TestSpan::new(1, 2, None) };
+    let answer = request(Signal::Traces, otlp::traces(&[TestSpan::new(1, 1, None), late]));
+    let answer = world.handle.ingest(answer).await.unwrap();
+    assert_eq!(answer.rejected_items, 1);
+    assert!(answer.message.unwrap().contains("max_future_ms"));
+    let row = &world.handle.ledger().snapshot().rows[Signal::Traces as usize];
+    assert_eq!((row.stored, row.rejected["invalid_item"], row.unexplained()), (1, 1, 0));
+    let image = world.crash_image();
+    for world in [world, World::start(image.path()).await] {
+        assert_eq!(spans(&world.rows(&TenantId::default(), TableName::Spans).await), [1]);
+    }
+}
+
 /// Scenario: an agent declares time closed, then falls silent.
 /// Guarantee: the watermark follows the agent, less the allowed lateness, and goes on without it after 30 s.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

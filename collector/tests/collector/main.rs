@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails the test")]
 
 mod durability;
+mod faults;
 mod hot_rows;
 mod joining;
 mod model;

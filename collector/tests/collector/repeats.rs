@@ -78,3 +78,26 @@ async fn identical_requests_without_a_stamp_are_stored_once() {
     let spans = spans(&world.rows(&TenantId::default(), TableName::Spans).await);
     assert_eq!(spans, [1, 1, 2], "after an hour it is a new request");
 }
+
+/// Scenario: the holder of another tenant's key sends batches under the stamps of an agent, before the agent does.
+/// Guarantee: the agent's own batches are stored all the same, also when only the snapshot knows the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stamp_claimed_by_another_tenant_is_no_repeat() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::start(dir.path()).await;
+    let mallory = TenantId::parse("mallory").unwrap();
+    for sequence in [1, 2] {
+        world.send(daymark_wire::IngestRequest { tenant: mallory.clone(), ..batch(sequence) }).await;
+    }
+    world.send(batch(1)).await;
+    world.settle().await;
+    world.stop().await;
+    std::fs::remove_dir_all(dir.path().join("log")).unwrap();
+    world = World::start(dir.path()).await;
+    for sequence in [1, 2] {
+        world.send(batch(sequence)).await;
+    }
+    for tenant in [&TenantId::default(), &mallory] {
+        assert_eq!(spans(&world.rows(tenant, TableName::Spans).await), [1, 2], "{tenant}");
+    }
+}
