@@ -66,10 +66,11 @@ pub(crate) async fn by_id(
 
 /// "Not found" only where everything was looked at.
 fn unknown(id: TraceId, receipt: &Receipt) -> QueryError {
-    if receipt.complete {
+    let missing: Vec<&str> = receipt.missing.iter().chain(&receipt.warnings).map(String::as_str).collect();
+    if missing.is_empty() {
         return QueryError::NotFound(format!("no trace {id}"));
     }
-    QueryError::NotFound(format!("no trace {id} in what could be read; missing: {}", receipt.missing.join("; ")))
+    QueryError::NotFound(format!("no trace {id} in what could be read; missing: {}", missing.join("; ")))
 }
 
 fn around(app: &App, trace: &TraceSummary) -> TimeRange {

@@ -3,6 +3,7 @@
 export interface Receipt {
   complete: boolean;
   missing: string[];
+  warnings?: string[];
   segments_total: number;
   segments_read: number;
   rows_scanned: number;
@@ -265,6 +266,7 @@ export interface LedgerRow {
   unexplained: number;
 }
 export interface AgentStatus {
+  tenant?: string;
   agent: string;
   epoch: number;
   closed_until: Instant;
@@ -273,8 +275,9 @@ export interface AgentStatus {
   services: string[];
 }
 export interface LedgerAnswer {
-  components: { component: string; rows: LedgerRow[] }[];
+  components: { component: string; since?: Instant | null; rows: LedgerRow[] }[];
   agents: AgentStatus[];
   watermark: Instant | null;
+  lost?: { frames: number; bytes: number; parts: unknown[] } | null;
   receipt: Receipt;
 }

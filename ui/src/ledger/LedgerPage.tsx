@@ -32,6 +32,7 @@ export default function LedgerPage() {
         {(data) => (
           <>
             <Verdict data={data} />
+            <Lost lost={data.lost} />
             {(data.components ?? []).map((one) => (
               <section
                 key={one.component}
@@ -41,6 +42,7 @@ export default function LedgerPage() {
               >
                 <header>
                   <h2>{one.component}</h2>
+                  <Since at={one.since} />
                 </header>
                 <Rows rows={one.rows ?? []} />
               </section>
@@ -57,6 +59,12 @@ export default function LedgerPage() {
       </Answer>
     </>
   );
+}
+
+/** A restart begins anew: the counts say nothing of what was before. */
+function Since({ at }: { at: LedgerAnswer['components'][number]['since'] }) {
+  const since = instantMs(at);
+  return since === null ? null : <p class="muted small-text">counted since {utcDateTime(since)} UTC, the last start</p>;
 }
 
 function Verdict({ data }: { data: LedgerAnswer }) {
@@ -92,6 +100,18 @@ function Verdict({ data }: { data: LedgerAnswer }) {
         </dd>
       </div>
     </dl>
+  );
+}
+
+/** Acknowledged data that nobody can read any more. */
+function Lost({ lost }: { lost: LedgerAnswer['lost'] }) {
+  if (!lost || lost.parts.length === 0) return null;
+  return (
+    <p class="card bad" role="status" data-testid="ledger-lost">
+      <Icon name="error" /> {plural(lost.frames, 'acknowledged batch', 'acknowledged batches')} ({count(lost.bytes)} bytes
+      of the ingest log, in {plural(lost.parts.length, 'place')}) could not be read and are lost. See{' '}
+      <code>daymark log inspect</code>.
+    </p>
   );
 }
 
@@ -206,9 +226,12 @@ function Agents({ agents }: { agents: AgentStatus[] }) {
             const seen = instantMs(agent.last_seen);
             const closed = instantMs(agent.closed_until);
             return (
-              <tr key={`${agent.agent}${agent.epoch}`} data-testid="agent-row">
+              <tr key={`${agent.tenant} ${agent.agent} ${agent.epoch}`} data-testid="agent-row">
                 <td class="main-cell">
-                  <strong class="mono">{agent.agent}</strong> <span class="muted small-text">epoch {agent.epoch}</span>
+                  <strong class="mono">{agent.agent}</strong> <span class="muted small-text">
+                    epoch {agent.epoch}
+                    {agent.tenant && agent.tenant !== 'default' ? `, tenant ${agent.tenant}` : ''}
+                  </span>
                 </td>
                 <td>
                   {agent.silent ? (

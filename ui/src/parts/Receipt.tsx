@@ -21,7 +21,8 @@ function isFromMemory(receipt: ReceiptData): boolean {
 export function Receipt({ receipt }: { receipt: ReceiptData | undefined | null }) {
   if (!receipt) return null;
   const missing = receipt.missing ?? [];
-  if (receipt.complete) {
+  const warnings = receipt.warnings ?? [];
+  if (receipt.complete && warnings.length === 0) {
     return (
       <p class="receipt" data-testid="receipt" title="What this answer was computed from: nothing is missing">
         <Icon name="check" />
@@ -33,10 +34,11 @@ export function Receipt({ receipt }: { receipt: ReceiptData | undefined | null }
     <div class="receipt partial" data-testid="receipt" role="status">
       <Icon name="warn" />
       <div>
-        <strong>PARTIAL answer</strong> <span class="muted">{receiptText(receipt)}</span>
+        <strong>{receipt.complete ? 'Answer with a warning' : 'PARTIAL answer'}</strong>{' '}
+        <span class="muted">{receiptText(receipt)}</span>
         <ul>
-          {missing.length === 0 && <li>The server gave no reason.</li>}
-          {missing.map((reason) => (
+          {!receipt.complete && missing.length === 0 && <li>The server gave no reason.</li>}
+          {[...missing, ...warnings].map((reason) => (
             <li key={reason}>{reason}</li>
           ))}
         </ul>
