@@ -82,9 +82,11 @@ impl Collector {
             let (log, tables) = (log.durable().0, newest.0);
             tracing::error!(log, tables, "the ingest log is behind the tables: what it held beyond them is lost");
         }
+        // Tables that were taken away hold nothing, whatever the snapshot says.
+        let published = snapshot.published.min(newest);
         // A new frame must not get an offset that a table takes for one it holds.
         log.skip_to(newest.max(snapshot.published));
-        let parts = Parts { options, clock, log, store, consumed, published: snapshot.published };
+        let parts = Parts { options, clock, log, store, consumed, published };
         let shared = Arc::new(Shared::new(parts, tokio::runtime::Handle::current()));
         let sealer = recover(&shared, recovered, snapshot).await?;
         run(&shared, sealer, &drain)?;
@@ -100,7 +102,7 @@ async fn recover(
     snapshot: Snapshot,
 ) -> Result<JoinHandle<()>, CollectorError> {
     let now = shared.clock.now();
-    let costly = recovered.damage.iter().filter(|damage| damage.may_cost(snapshot.published));
+    let costly = recovered.damage.iter().filter(|damage| damage.may_cost(LogOffset(shared.published.load(Relaxed))));
     lost::note(shared, costly.map(|damage| lost::of_damage(damage, now)).collect()).await;
     let tenants: Vec<_> = shared.read().tenants.keys().cloned().collect();
     for tenant in tenants {

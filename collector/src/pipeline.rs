@@ -185,7 +185,7 @@ impl Applier {
     /// When a frame cannot be read, or rows do not fit their columns.
     pub(crate) fn replay(&mut self, recovered: Recovered) -> Result<(), CollectorError> {
         let mut frames = recovered.frames;
-        while let Some(frame) = frames.next() {
+        for frame in frames.by_ref() {
             let frame = frame?;
             if let Some(stamp) = frame.stamp {
                 let agent = (frame.tenant.clone(), stamp.agent);

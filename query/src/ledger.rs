@@ -26,9 +26,8 @@ pub(crate) async fn show(
         Some(hot) => hot.status().await.map_err(|error| error.to_string()),
         None => Err("no collector is configured".to_owned()),
     };
-    let lost = app.reader.store().lost().await.map_err(|error| {
-        receipt.miss(format!("what was lost to damage: {error}"));
-    });
+    let lost = app.reader.store().lost().await;
+    let lost = lost.inspect_err(|error| receipt.miss(format!("what was lost to damage: {error}")));
     let lost = lost.ok().map(|lost| damage(&lost));
     let body = match status {
         Ok(status) => json!({

@@ -39,7 +39,10 @@ pub(crate) async fn run_until(args: UpArgs, drain: Drain) -> anyhow::Result<()> 
     let hot: Arc<dyn HotSource> = Arc::new(collector.clone());
     let reader = Arc::new(Reader::new(collector.store(), Some(Arc::clone(&hot))));
     let upstream: Arc<dyn Ingest> = Arc::new(collector.clone());
-    let agent_options = AgentOptions::new(&args.data.data_dir);
+    let mut agent_options = AgentOptions::new(&args.data.data_dir);
+    // From the start, also those that send nothing yet: an agent that a collector remembers of a tenant is silent, and
+    // holds time back, until it is heard of under that tenant.
+    agent_options.tenants.extend(taken.tenants());
     let agent = Agent::start(agent_options, upstream, Arc::new(SystemClock), drain.clone()).await?;
     let mut alerts_options = AlertsOptions::new(&args.data.data_dir, definitions);
     alerts_options.external_url = format!("http://{}", args.http);

@@ -2,6 +2,7 @@
 //!
 //! Invariants: a key is never logged or shown; comparing takes the same time whichever key is tried.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -55,6 +56,11 @@ impl TenantKeys {
         let known = self.keys.iter().map(|(key, tenant)| (text(key), tenant.clone()));
         let keys = TenantKeys::new(known.chain([(key, tenant)]))?;
         Ok(TenantKeys { required: self.required, ..keys })
+    }
+
+    /// Every tenant that has a key, once each.
+    pub fn tenants(&self) -> BTreeSet<TenantId> {
+        self.keys.iter().map(|(_, tenant)| tenant.clone()).collect()
     }
 
     /// The tenant of a request, from `Authorization: Bearer KEY` or `x-daymark-key: KEY`.
