@@ -193,8 +193,13 @@ pub(crate) enum DashboardsCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
-    /// Show every segment and frame, and what is damaged.
+    /// Show every segment and frame, and what is damaged; exit 1 when something is.
     Inspect {
+        /// Folder of the log: DATA_DIR/log.
+        dir: PathBuf,
+    },
+    /// Read the whole log and print only the sum; exit 1 when something is damaged.
+    Verify {
         /// Folder of the log: DATA_DIR/log.
         dir: PathBuf,
     },

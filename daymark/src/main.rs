@@ -36,7 +36,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Slo(cli::SloCommand::Check { dir }) => commands::check::slo(&dir),
         Command::Dashboards(cli::DashboardsCommand::Check { dir }) => commands::check::dashboards(&dir),
         Command::Sql(args) => commands::sql::run(args).await,
-        Command::Log(cli::LogCommand::Inspect { dir }) => commands::log::inspect(&dir),
+        Command::Log(cli::LogCommand::Inspect { dir }) => commands::log::inspect(&dir, std::io::stdout()),
+        Command::Log(cli::LogCommand::Verify { dir }) => commands::log::verify(&dir, std::io::stdout()),
         Command::Demo(args) => commands::demo::run(args).await,
         Command::DemoService(args) => commands::demo::serve(args).await,
     }

@@ -3,4 +3,5 @@
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod log;
+pub(crate) mod output;
 pub(crate) mod sql;

@@ -92,16 +92,22 @@ pub struct Inspect {
     waiting: VecDeque<InspectLine>,
 }
 
-/// Inspects the log in `dir` without changing anything.
+/// Inspects the log in `dir` without changing anything. Segments that are missing come first.
 ///
 /// # Errors
 /// [`LogError::UnknownVersion`], [`LogError::Io`].
 pub fn inspect(fs: &dyn FileSystem, dir: &Path) -> Result<Inspect, LogError> {
-    let segments = recover::list(fs, dir)?.into();
-    Ok(Inspect { segments, current: None, gaps: Vec::new(), frames: 0, waiting: VecDeque::new() })
+    let segments = recover::list(fs, dir)?;
+    let waiting = recover::missing_segments(dir, &segments).into_iter().map(InspectLine::Damage).collect();
+    Ok(Inspect { segments: segments.into(), current: None, gaps: Vec::new(), frames: 0, waiting })
 }
 
 impl Inspect {
+    /// Segments that were not begun yet: none at the start means that the folder holds no log.
+    pub fn segments_left(&self) -> usize {
+        self.segments.len()
+    }
+
     fn begin(&mut self, segment: Segment) -> Result<InspectLine, LogError> {
         let Segment { id, path, file, bytes, header, link } = segment;
         match &header {

@@ -33,6 +33,7 @@ mod shared;
 pub mod sim;
 mod stats;
 mod subscribe;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -48,3 +49,4 @@ pub use options::LogOptions;
 pub use replay::Replay;
 pub use stats::LogStats;
 pub use subscribe::{DurableFrames, Next};
+pub use summary::InspectSummary;

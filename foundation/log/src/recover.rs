@@ -109,7 +109,7 @@ pub(crate) fn recover(fs: &Arc<dyn FileSystem>, options: &LogOptions, from: LogO
     Ok(Found { segments, lasts, damage, first, last, next, next_id, link })
 }
 
-fn missing_segments(dir: &Path, segments: &[Segment]) -> Vec<Damage> {
+pub(crate) fn missing_segments(dir: &Path, segments: &[Segment]) -> Vec<Damage> {
     let is_there = |id: u64| segments.iter().any(|segment| segment.id == id);
     // The predecessor of the oldest segment has been released.
     let named = segments.iter().skip(1).filter_map(|segment| segment.header).map(|header| header.previous.id);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{InspectLine, Next, inspect};
+use crate::{InspectLine, InspectSummary, Next, inspect};
 
 #[test]
 fn frames_come_back_as_they_were_appended() {
@@ -237,4 +237,28 @@ fn inspection_shows_every_frame_and_all_damage() {
         lines.iter().filter(|line| matches!(line, InspectLine::Damage(_))).map(ToString::to_string).collect();
     assert_eq!(damage.len(), 1);
     assert!(damage[0].contains("at byte 8192") && damage[0].contains("1 frames lost"), "{damage:?}");
+}
+
+/// The sum of an inspection.
+fn summed(fs: &SimFileSystem) -> InspectSummary {
+    let mut summary = InspectSummary::default();
+    inspect(fs.boot().as_ref(), Path::new(DIR)).unwrap().for_each(|line| summary.add(&line.unwrap()));
+    summary
+}
+
+#[test]
+fn a_summary_counts_damage_and_missing_segments() {
+    let fs = SimFileSystem::new(10);
+    let frames = written(&fs, 40, true);
+    let files = log_files(&fs);
+    let sound = summed(&fs);
+    assert!(!sound.is_damaged(), "{sound}");
+    assert_eq!((sound.frames, sound.segments), (frames.len() as u64, files.len() as u64));
+    fs.damage(&files[0], |bytes| bytes[FRAMES_START as usize + 100] ^= 1);
+    assert!(files.len() > 2, "{files:?}");
+    fs.boot().remove(&files[1]).unwrap();
+    let damaged = summed(&fs);
+    assert!(damaged.is_damaged(), "{damaged}");
+    assert_eq!((damaged.segments, damaged.damaged_ranges), (files.len() as u64 - 1, 2), "{damaged}");
+    assert!(damaged.to_string().contains("; 2 damaged ranges of "), "{damaged}");
 }
