@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use daymark_model::{MetricName, metric_name};
+
 use crate::definition::{Definitions, Sli, Slo};
 use crate::duration::format_seconds;
 use crate::error::DefinitionError;
@@ -15,6 +17,8 @@ pub struct Report {
     pub errors: Vec<DefinitionError>,
     /// Legal, but probably not meant.
     pub warnings: Vec<DefinitionError>,
+    /// What cannot be checked without data.
+    pub notes: Vec<DefinitionError>,
     /// What was read: each SLO with its tiers and exact thresholds.
     pub summary: Vec<String>,
 }
@@ -30,6 +34,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.errors.iter().try_for_each(|error| writeln!(f, "{error}"))?;
         self.warnings.iter().try_for_each(|warning| writeln!(f, "{warning} (warning)"))?;
+        self.notes.iter().try_for_each(|note| writeln!(f, "{note} (note)"))?;
         self.summary.iter().try_for_each(|line| writeln!(f, "{line}"))
     }
 }
@@ -38,15 +43,28 @@ impl fmt::Display for Report {
 pub fn check(dir: &Path) -> Report {
     match Definitions::load(dir) {
         Ok(definitions) if definitions.slos.is_empty() => {
-            let error = whole_file(dir, "no SLO found: expected slos/*.yaml with kind: SLO");
+            let message = "nothing was checked: no SLO found, expected slos/*.yaml with kind: SLO";
+            let error = whole_file(dir, message);
             Report { errors: vec![error], ..Report::default() }
         }
         Ok(definitions) => {
             let summary = definitions.slos.iter().flat_map(summarise).collect();
-            Report { errors: Vec::new(), warnings: definitions.warnings, summary }
+            let notes = definitions.slos.iter().filter_map(unknown_metric).collect();
+            Report { errors: Vec::new(), warnings: definitions.warnings, notes, summary }
         }
         Err(errors) => Report { errors, ..Report::default() },
     }
+}
+
+/// That nothing is known about the SLO's metric, when clients send it.
+fn unknown_metric(slo: &Slo) -> Option<DefinitionError> {
+    if metric_name(&slo.metric) != MetricName::Foreign {
+        return None;
+    }
+    let line = slo.yaml.lines().position(|line| line.trim_start().starts_with("metric:")).map_or(1, |at| at as u64 + 1);
+    let message =
+        format!("metric {:?} is not derived by Daymark: its name and attributes were not checked", slo.metric);
+    Some(DefinitionError { file: slo.file.clone(), line, column: None, message })
 }
 
 fn summarise(slo: &Slo) -> Vec<String> {
@@ -126,7 +144,20 @@ dashboard: https://example.com/d/shop
         check("https://example.com/runbooks/checkout", "runbooks/a", "12: runbook \"runbooks/a\" is not an absolute");
         check("dashboard: https://example.com/d/shop", "dashboard: shop", "13: dashboard \"shop\" is neither");
         check("sli:\n", "sli:\n  latency: { threshold: 300ms }\n", "exactly one of availability and latency");
-        check("window: 30d", "window: [", "8: expected string scalar");
+        check("window: 30d", "window: [", "8: window: expected a text");
+        check("window: 30d", "window: 30d\nwindow: 30d", "9: the key \"window\" is written twice: keep one of them");
+        check("owner: team-shop", "owner: [team-shop]", "5: owner: expected a text");
+        check("matchers:", "mtchers:", "expected one of metric, matchers, bad: did you mean \"matchers\"?");
+        check(
+            "span.kind: server",
+            "span.knd: server",
+            "11: traces.span.metrics.duration has no attribute \"span.knd\"",
+        );
+        check("span.kind: server", "span.kind: sever", "11: span.kind is never \"sever\": did you mean \"server\"?");
+        let bad = "matchers: { span.kind: server }\n    bad: { status.code: eror }";
+        check("matchers: { span.kind: server }", bad, "12: status.code is never \"eror\": did you mean \"error\"?");
+        let metric = "metric: traces.span.metrics.duratoin\n    matchers:";
+        check("matchers:", metric, "11: metric \"traces.span.metrics.duratoin\" is unknown: did you mean");
         check("window: 30d\n", "", "missing field `window`");
     }
 
@@ -152,9 +183,51 @@ dashboard: https://example.com/d/shop
     }
 
     #[test]
+    fn what_cannot_be_known_without_data_is_a_note() {
+        let foreign =
+            SLO.replace("matchers: { span.kind: server }", "metric: http.server.duration\n    matchers: { a: b }");
+        let report = check_text(&foreign);
+        assert!(report.is_ok(), "{report}");
+        let note = "a.yaml:11: metric \"http.server.duration\" is not derived by Daymark: \
+                    its name and attributes were not checked (note)";
+        assert!(report.to_string().contains(note), "{report}");
+        assert!(check_text(SLO).notes.is_empty());
+    }
+
+    #[test]
+    fn a_broken_dashboard_is_not_the_fault_of_the_slos_that_link_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("slos/a.yaml", &SLO.replace("https://example.com/d/shop", "shop"));
+        write("dashboards/shop.yaml", "kind: [\n");
+        let report = check(dir.path());
+        assert!(report.is_ok(), "{report}");
+        let said = report.to_string();
+        assert!(said.contains("a.yaml:13: dashboard \"shop\" was not checked, because "), "{said}");
+        write("dashboards/shop.yaml", "kind: Dashboard\nid: shopp\n");
+        let said = check(dir.path()).to_string();
+        assert!(
+            said.contains("a.yaml:13: dashboard \"shop\" is neither") && said.contains("mean \"shopp\"?"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_broken_file_beside_the_folders_is_not_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.yaml"), SLO.replace("window: 30d", "window: 30d\nwindow: 30d")).unwrap();
+        let said = check(dir.path()).to_string();
+        assert!(said.contains("a.yaml:9:1: the key \"window\" is written twice"), "{said}");
+    }
+
+    #[test]
     fn a_directory_without_slos_fails_the_check() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(!check(dir.path()).is_ok());
+        assert!(check(dir.path()).to_string().contains("nothing was checked: no SLO found"));
         assert!(Definitions::load(dir.path()).unwrap().slos.is_empty());
     }
 

@@ -200,6 +200,13 @@ pub struct Slo {
 }
 
 impl Slo {
+    /// Names of the lines that a dashboard can draw.
+    pub fn lines(&self) -> Vec<String> {
+        let latency = matches!(self.sli, Sli::Latency { .. }).then_some("latency");
+        let own = ["budget"].into_iter().chain(latency).map(str::to_owned);
+        own.chain(self.policy.tiers.iter().map(|tier| tier.name.clone())).collect()
+    }
+
     /// The objective in one sentence.
     pub fn objective(&self) -> String {
         let window = format_seconds(self.window_s);
@@ -246,6 +253,17 @@ pub struct Definitions {
     pub warnings: Vec<DefinitionError>,
 }
 
+/// An SLO file with mistakes: what can be told of it.
+#[derive(Clone, Debug)]
+pub struct BrokenSlo {
+    /// Its id, where the file can be read that far.
+    pub id: Option<String>,
+    /// The file.
+    pub file: PathBuf,
+    /// What is wrong in it.
+    pub errors: Vec<DefinitionError>,
+}
+
 /// A line that a dashboard draws from an SLO.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ThresholdLine {
@@ -266,9 +284,16 @@ impl Definitions {
         load::load(dir)
     }
 
-    /// Ids of all SLOs.
-    pub fn slo_ids(&self) -> Vec<String> {
-        self.slos.iter().map(|slo| slo.id.to_string()).collect()
+    /// Reads `dir/slos/*.yaml` for those who refer to SLOs: the sound ones, without receivers and routes, and the
+    /// broken ones.
+    pub fn load_slos(dir: &Path) -> (Definitions, Vec<BrokenSlo>) {
+        let (slos, broken) = load::load_slos(dir);
+        (Definitions { slos, ..Definitions::default() }, broken)
+    }
+
+    /// Each SLO with the names of its lines, as [`Definitions::threshold`] takes them.
+    pub fn lines(&self) -> BTreeMap<String, Vec<String>> {
+        self.slos.iter().map(|slo| (slo.id.to_string(), slo.lines())).collect()
     }
 
     /// The SLO with this id.

@@ -28,6 +28,7 @@ mod check;
 mod duration;
 mod evaluation;
 mod journal;
+mod labels;
 mod load;
 mod notification;
 mod outbox;
@@ -40,6 +41,6 @@ mod validate;
 mod webhook;
 
 pub use check::{Report, check};
-pub use definition::{Definitions, SloId, ThresholdLine};
+pub use definition::{BrokenSlo, Definitions, SloId, ThresholdLine};
 pub use error::{AlertsError, DefinitionError};
 pub use service::{Alerts, AlertsHandle, AlertsOptions};

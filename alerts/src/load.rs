@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use daymark_model::{did_you_mean, yaml_reason};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_saphyr::{Location, Spanned};
 
-use crate::definition::{Definitions, Receiver, Route, Severity, Slo};
+use crate::definition::{BrokenSlo, Definitions, Receiver, Route, Severity, Slo};
 use crate::error::DefinitionError;
 use crate::validate::{RawSlo, validate_slo};
 
@@ -93,24 +94,42 @@ impl<'a> Mistakes<'a> {
 
 /// Reads and checks everything under `dir`.
 pub(crate) fn load(dir: &Path) -> Result<Definitions, Vec<DefinitionError>> {
-    let mut errors = Vec::new();
-    let mut definitions = Definitions::default();
-    for file in slo_files(dir, &mut errors) {
-        match read_slo(&file) {
-            Ok(slo) => definitions.slos.push(slo),
-            Err(found) => errors.extend(found),
-        }
-    }
-    definitions.slos.sort_by(|a, b| a.id.cmp(&b.id));
-    errors.extend(duplicate_slos(&definitions.slos));
+    let (slos, broken) = load_slos(dir);
+    let mut errors: Vec<DefinitionError> = broken.into_iter().flat_map(|broken| broken.errors).collect();
+    let mut definitions = Definitions { slos, ..Definitions::default() };
     match read_alerting(&dir.join("alerting.yaml")) {
         Ok(Some((receivers, routes))) => (definitions.receivers, definitions.routes) = (receivers, routes),
         Ok(None) => {}
         Err(found) => errors.extend(found),
     }
-    errors.extend(dangling_dashboards(dir, &definitions.slos));
     definitions.warnings = unrouted_severities(dir, &definitions);
+    let known = dashboard_ids(dir);
+    let dangling = dangling_dashboards(&known, &definitions.slos);
+    if known.unread.is_empty() {
+        errors.extend(dangling);
+    } else {
+        definitions.warnings.extend(dangling);
+    }
     if errors.is_empty() { Ok(definitions) } else { Err(errors) }
+}
+
+/// The sound SLOs in order of their ids, and the broken ones.
+pub(crate) fn load_slos(dir: &Path) -> (Vec<Slo>, Vec<BrokenSlo>) {
+    let mut unlisted = Vec::new();
+    let (mut slos, mut broken) = (Vec::new(), Vec::new());
+    for file in slo_files(dir, &mut unlisted) {
+        match read_slo(&file) {
+            Ok(slo) => slos.push(slo),
+            Err(errors) => broken.push(BrokenSlo { id: kind_of(&file).and_then(|found| found.id), file, errors }),
+        }
+    }
+    if !unlisted.is_empty() {
+        broken.push(BrokenSlo { id: None, file: dir.to_owned(), errors: unlisted });
+    }
+    slos.sort_by(|a, b| a.id.cmp(&b.id));
+    let twice = duplicate_slos(&slos).into_iter();
+    broken.extend(twice.map(|(id, error)| BrokenSlo { id: Some(id), file: error.file.clone(), errors: vec![error] }));
+    (slos, broken)
 }
 
 /// A mistake in a file as a whole.
@@ -141,9 +160,18 @@ fn yaml_files(dir: &Path, errors: &mut Vec<DefinitionError>) -> Vec<PathBuf> {
 /// SLO files: all of `slos/`, and files of kind SLO that lie in the directory itself.
 fn slo_files(dir: &Path, errors: &mut Vec<DefinitionError>) -> Vec<PathBuf> {
     let mut files = yaml_files(&dir.join("slos"), errors);
-    let is_slo = |file: &PathBuf| kind_of(file).is_some_and(|found| found.kind.as_deref() == Some("SLO"));
-    files.extend(yaml_files(dir, errors).into_iter().filter(is_slo));
+    files.extend(yaml_files(dir, errors).into_iter().filter(|file| is_kind(file, "SLO")));
     files
+}
+
+/// Whether a file says that it is of a kind. One that cannot be parsed says it on a line of its own.
+fn is_kind(file: &Path, kind: &str) -> bool {
+    let Ok(text) = read_text(file) else { return false };
+    let is_meant = |said: &str| said.eq_ignore_ascii_case(kind);
+    match serde_saphyr::from_str::<Kind>(&text) {
+        Ok(found) => found.kind.as_deref().is_some_and(is_meant),
+        Err(_) => text.lines().filter_map(|line| line.strip_prefix("kind:")).any(|said| is_meant(said.trim())),
+    }
 }
 
 fn kind_of(file: &Path) -> Option<Kind> {
@@ -166,12 +194,10 @@ fn parse<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T, Vec<Definiti
     serde_saphyr::from_str(text).map_err(|error| {
         let plain = error.without_snippet();
         let location = plain.location();
-        vec![DefinitionError {
-            file: file.to_owned(),
-            line: location.map_or(1, |location| location.line().max(1)),
-            column: location.map(|location| location.column()),
-            message: first_sentence(&plain.to_string()),
-        }]
+        let line = location.map_or(1, |location| location.line().max(1));
+        let column = location.map(|location| location.column());
+        let message = yaml_reason(&first_sentence(&plain.to_string()), text, line, column.unwrap_or(1));
+        vec![DefinitionError { file: file.to_owned(), line, column, message }]
     })
 }
 
@@ -191,10 +217,11 @@ fn read_slo(file: &Path) -> Result<Slo, Vec<DefinitionError>> {
     validate_slo(raw, file, text)
 }
 
-fn duplicate_slos(slos: &[Slo]) -> Vec<DefinitionError> {
+fn duplicate_slos(slos: &[Slo]) -> Vec<(String, DefinitionError)> {
     let same = |pair: &&[Slo]| pair[0].id == pair[1].id;
     let error = |pair: &[Slo]| {
-        whole_file(&pair[1].file, format!("id {:?} is already used in {}", pair[1].id, pair[0].file.display()))
+        let message = format!("id {:?} is already used in {}", pair[1].id.as_str(), pair[0].file.display());
+        (pair[1].id.to_string(), whole_file(&pair[1].file, message))
     };
     slos.windows(2).filter(same).map(error).collect()
 }
@@ -228,7 +255,9 @@ fn read_alerting(file: &Path) -> Result<Option<Alerting>, Vec<DefinitionError>> 
     for route in raw.routes {
         let receiver = route.receiver.value;
         if receivers.iter().all(|known| known.name != receiver) {
-            mistakes.at(route.receiver.referenced, format!("receiver {receiver:?} is not defined under receivers"));
+            let meant = did_you_mean(&receiver, receivers.iter().map(|known| known.name.as_str()));
+            let message = format!("receiver {receiver:?} is not defined under receivers{meant}");
+            mistakes.at(route.receiver.referenced, message);
         }
         routes.push(Route { severity: route.severity.value, receiver });
     }
@@ -240,21 +269,42 @@ pub(crate) fn is_absolute_url(text: &str) -> bool {
     text.parse::<reqwest::Url>().is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
-/// SLOs whose dashboard is an id that no dashboard file has.
-fn dangling_dashboards(dir: &Path, slos: &[Slo]) -> Vec<DefinitionError> {
+/// The ids of dashboards.
+struct DashboardIds {
+    known: Vec<String>,
+    /// Files whose id cannot be read: `dashboards check` tells why.
+    unread: Vec<String>,
+}
+
+fn dashboard_ids(dir: &Path) -> DashboardIds {
     let mut unlisted = Vec::new();
-    let files = yaml_files(&dir.join("dashboards"), &mut unlisted).into_iter().chain(yaml_files(dir, &mut unlisted));
-    let ids: Vec<String> = files.filter_map(|file| kind_of(&file)?.id).collect();
-    let dangling = |slo: &&Slo| {
-        slo.dashboard.as_ref().is_some_and(|dashboard| !is_absolute_url(dashboard) && !ids.contains(dashboard))
-    };
+    let own = yaml_files(&dir.join("dashboards"), &mut unlisted);
+    let others = yaml_files(dir, &mut unlisted).into_iter().filter(|file| is_kind(file, "Dashboard"));
+    let mut ids = DashboardIds { known: Vec::new(), unread: Vec::new() };
+    for file in own.into_iter().chain(others) {
+        match kind_of(&file).and_then(|found| found.id) {
+            Some(id) => ids.known.push(id),
+            None => ids.unread.push(file.display().to_string()),
+        }
+    }
+    ids
+}
+
+/// SLOs whose dashboard is an id that no dashboard file has, as far as the files can be read.
+fn dangling_dashboards(ids: &DashboardIds, slos: &[Slo]) -> Vec<DefinitionError> {
+    let is_known = |dashboard: &str| is_absolute_url(dashboard) || ids.known.iter().any(|id| id == dashboard);
     let error = |slo: &Slo| {
-        let id = slo.dashboard.as_deref().unwrap_or_default();
+        let id = slo.dashboard.as_deref().filter(|dashboard| !is_known(dashboard))?;
         let line = slo.yaml.lines().position(|line| line.starts_with("dashboard:")).map_or(1, |at| at as u64 + 1);
-        let message = format!("dashboard {id:?} is neither the id of a file in dashboards/ nor an absolute URL");
-        DefinitionError { file: slo.file.clone(), line, column: None, message }
+        let message = if ids.unread.is_empty() {
+            let meant = did_you_mean(id, ids.known.iter().map(String::as_str));
+            format!("dashboard {id:?} is neither the id of a file in dashboards/ nor an absolute URL{meant}")
+        } else {
+            format!("dashboard {id:?} was not checked, because {} cannot be read", ids.unread.join(", "))
+        };
+        Some(DefinitionError { file: slo.file.clone(), line, column: None, message })
     };
-    slos.iter().filter(dangling).map(error).collect()
+    slos.iter().filter_map(error).collect()
 }
 
 /// Severities that some tier has and no route delivers.

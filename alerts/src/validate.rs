@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use daymark_model::SPAN_DURATION;
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 
@@ -12,11 +13,10 @@ use crate::decimal::{Decimal, Threshold};
 use crate::definition::{BurnPolicy, Guards, Severity, Sli, Slo, SloId, Tier, default_tiers, is_id};
 use crate::duration::{format_seconds, parse_nanos, parse_seconds};
 use crate::error::DefinitionError;
+use crate::labels::{Labels, check_labels, plain};
 use crate::load::{Mistakes, is_absolute_url};
 use crate::sli::SLOT_S;
 
-/// The metric derived from every span.
-const DEFAULT_METRIC: &str = "traces.span.metrics.duration";
 /// Longest burn window: what the evaluator keeps at 10 s.
 pub(crate) const MAX_LONG_S: u64 = 3 * 86_400;
 /// The one period whose default factors spend 2, 5, 10 and 10 % of the budget.
@@ -55,18 +55,18 @@ struct RawSli {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawAvailability {
-    metric: Option<String>,
+    metric: Option<Spanned<String>>,
     #[serde(default)]
-    matchers: BTreeMap<String, String>,
-    bad: Option<Spanned<BTreeMap<String, String>>>,
+    matchers: Labels,
+    bad: Option<Spanned<Labels>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawLatency {
-    metric: Option<String>,
+    metric: Option<Spanned<String>>,
     #[serde(default)]
-    matchers: BTreeMap<String, String>,
+    matchers: Labels,
     threshold: Spanned<String>,
 }
 
@@ -171,17 +171,23 @@ fn read_window(window: &Spanned<String>, mistakes: &mut Mistakes<'_>) -> Option<
 type Events = (String, BTreeMap<String, String>, Sli);
 
 fn read_sli(raw: &Spanned<RawSli>, mistakes: &mut Mistakes<'_>) -> Option<Events> {
-    let metric = |name: &Option<String>| name.clone().unwrap_or_else(|| DEFAULT_METRIC.to_owned());
+    let metric = |written: &Option<Spanned<String>>| {
+        written.as_ref().map_or_else(|| SPAN_DURATION.to_owned(), |written| written.value.clone())
+    };
     match (&raw.value.availability, &raw.value.latency) {
         (Some(availability), None) => {
             let error = || BTreeMap::from([("status.code".to_owned(), "error".to_owned())]);
-            let bad = availability.bad.as_ref().map_or_else(error, |bad| bad.value.clone());
+            let bad = availability.bad.as_ref().map_or_else(error, |bad| plain(&bad.value));
+            let labels = [Some(&availability.matchers), availability.bad.as_ref().map(|bad| &bad.value)];
+            let labels: Vec<&Labels> = labels.into_iter().flatten().collect();
+            check_labels(availability.metric.as_ref(), &labels, mistakes);
             if let Some(written) = availability.bad.as_ref().filter(|bad| bad.value.is_empty()) {
                 mistakes.at(written.referenced, "bad is empty: every event would be bad");
             }
-            Some((metric(&availability.metric), availability.matchers.clone(), Sli::Availability { bad }))
+            Some((metric(&availability.metric), plain(&availability.matchers), Sli::Availability { bad }))
         }
         (None, Some(latency)) => {
+            check_labels(latency.metric.as_ref(), &[&latency.matchers], mistakes);
             let threshold = &latency.threshold;
             let parsed = parse_nanos(&threshold.value).and_then(|nanos| {
                 let refused = || format!("threshold {:?} must be above 0", threshold.value);
@@ -189,7 +195,7 @@ fn read_sli(raw: &Spanned<RawSli>, mistakes: &mut Mistakes<'_>) -> Option<Events
             });
             let threshold_ns = parsed.map_err(|message| mistakes.at(threshold.referenced, message)).ok()?;
             let edge_ns = daymark_sketch::bucket_edge(threshold_ns);
-            Some((metric(&latency.metric), latency.matchers.clone(), Sli::Latency { threshold_ns, edge_ns }))
+            Some((metric(&latency.metric), plain(&latency.matchers), Sli::Latency { threshold_ns, edge_ns }))
         }
         _ => {
             mistakes.at(raw.referenced, "sli must have exactly one of availability and latency");

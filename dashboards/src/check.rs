@@ -4,13 +4,16 @@ use std::fmt;
 use std::path::Path;
 
 use crate::error::DashboardError;
-use crate::load::load;
+use crate::load::load_with_notes;
+use crate::references::SloLines;
 
 /// What a check found. Prints one line a finding.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// Mistakes: the check fails.
     pub errors: Vec<DashboardError>,
+    /// What could not be checked.
+    pub notes: Vec<DashboardError>,
     /// What was read: one line a dashboard.
     pub summary: Vec<String>,
 }
@@ -25,31 +28,34 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.errors.iter().try_for_each(|error| writeln!(f, "{error}"))?;
+        self.notes.iter().try_for_each(|note| writeln!(f, "{note} (note)"))?;
         self.summary.iter().try_for_each(|line| writeln!(f, "{line}"))
     }
 }
 
-/// Checks a definitions directory. `slos` are the ids of its SLOs. One without dashboards is a mistake here: a check
+/// Checks a definitions directory. `slos` is what its thresholds may name. One without dashboards is a mistake here: a check
 /// that reads nothing proves nothing.
-pub fn check(dir: &Path, slos: &[String]) -> Report {
-    match load(dir, slos) {
-        Ok(loaded) if loaded.is_empty() => {
-            let message = "no dashboard found: expected dashboards/*.yaml with kind: Dashboard".to_owned();
-            Report { errors: vec![DashboardError { file: dir.to_owned(), line: 1, message }], summary: Vec::new() }
+pub fn check(dir: &Path, slos: &SloLines) -> Report {
+    match load_with_notes(dir, slos) {
+        Ok((loaded, _)) if loaded.is_empty() => {
+            let message =
+                "nothing was checked: no dashboard found, expected dashboards/*.yaml with kind: Dashboard".to_owned();
+            Report { errors: vec![DashboardError { file: dir.to_owned(), line: 1, message }], ..Report::default() }
         }
-        Ok(loaded) => {
+        Ok((loaded, notes)) => {
             let line = |l: &crate::LoadedDashboard| {
                 format!("{}: {} ({} panels)", l.dashboard.id, l.dashboard.title, l.dashboard.panels.len())
             };
-            Report { errors: Vec::new(), summary: loaded.iter().map(line).collect() }
+            Report { errors: Vec::new(), notes, summary: loaded.iter().map(line).collect() }
         }
-        Err(errors) => Report { errors, summary: Vec::new() },
+        Err((errors, notes)) => Report { errors, notes, summary: Vec::new() },
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::references::BrokenSloFile;
 
     const GOOD: &str = "\
 apiVersion: daymark/v1
@@ -80,7 +86,16 @@ panels:
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("dashboards")).unwrap();
         std::fs::write(dir.path().join("dashboards/shop.yaml"), text).unwrap();
-        check(dir.path(), &["checkout-availability".to_owned()])
+        check(dir.path(), &slos())
+    }
+
+    fn slos() -> SloLines {
+        let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
+        let known = [
+            ("checkout-availability".to_owned(), lines(&["budget", "page-fast"])),
+            ("frontend-latency".to_owned(), lines(&["budget", "latency", "page-fast"])),
+        ];
+        SloLines { known: known.into(), broken: Vec::new() }
     }
 
     #[test]
@@ -112,11 +127,96 @@ panels:
         check("fn: error_ratio", "fn: p50ish", "19: /panels/0/queries/0/fn");
         check("fn: error_ratio", "fn: p99", "19: the panel's unit is \"ratio\", this function answers in \"ns\"");
         check("slo: checkout-availability", "slo: nothing", "21: no SLO has the id \"nothing\"");
-        check("line: page-fast", "line: latency", "21: line \"latency\" needs a unit of time");
+        check("slo: checkout-availability", "slo: chekout-availability", "did you mean \"checkout-availability\"?");
+        let line = "22: SLO \"checkout-availability\" has no line \"page-fats\": did you mean \"page-fast\"? (it has budget, page-fast)";
+        check("line: page-fast", "line: page-fats", line);
+        let latency = "slo: frontend-latency\n        line: latency";
+        check(
+            "slo: checkout-availability\n        line: page-fast",
+            latency,
+            "21: line \"latency\" needs a unit of time",
+        );
         check("        line: page-fast\n", "        line: page-fast\n        value: 3\n", "21: a threshold is either");
+        check(
+            "line: page-fast",
+            "lin: page-fast",
+            "22: /panels/0/thresholds/0 has no field lin: did you mean \"line\"?",
+        );
+        check(
+            "slo: checkout-availability\n        line: page-fast",
+            "value: 3",
+            "/panels/0/thresholds/0 lacks the field \"label\"",
+        );
         check("panels:\n", "panels:\n  - [\n", ": ");
+        check(
+            "kind: Dashboard",
+            "kind: dashboard",
+            "2: /kind: \"dashboard\" is not one of \"Dashboard\": did you mean \"Dashboard\"?",
+        );
+        check("unit: ratio", "unit: 1", "\"1\", \"1/s\", \"By\": write it in quotes, \"1\"");
+        check("fn: error_ratio", "fn: eror_ratio", "\"last\": did you mean \"error_ratio\"?");
+        check(
+            "id: shop",
+            "id: Shop!",
+            "3: /id: expected 1 to 64 characters of a-z, 0-9 and '-', not beginning with '-', got \"Shop!\"",
+        );
+        check("time_range: 1h", "time_range: 1 hour", "9: /time_range: expected a length of time like \"10s\"");
+        check("title: Shop", "title: 5", "4: /title: expected a text, got 5: write it in quotes, \"5\"");
+        check("title: Shop", "title:", "4: /title: expected a text, got nothing");
+        check("step: 10s", "step: 10s\nstep: 20s", "11: the key \"step\" is written twice: keep one of them");
+        check(
+            "        fn: error_ratio",
+            "        fn: error_ratio\n        atributes: {}",
+            "has no field atributes: did you mean \"attributes\"?",
+        );
+        check(
+            "metrics.duration",
+            "metrics.duratoin",
+            "17: metric \"traces.span.metrics.duratoin\" is unknown: did you mean",
+        );
+        let labels = "        fn: error_ratio\n        attributes: { span.knd: server }\n        group_by: [span.nam]";
+        check(
+            "        fn: error_ratio",
+            labels,
+            "20: traces.span.metrics.duration has no attribute \"span.knd\": did you mean \"span.kind\"?",
+        );
+        check(
+            "        fn: error_ratio",
+            labels,
+            "21: traces.span.metrics.duration has no attribute \"span.nam\": did you mean \"span.name\"?",
+        );
+        let values = "        fn: error_ratio\n        attributes: { span.kind: sever }";
+        check("        fn: error_ratio", values, "20: span.kind is never \"sever\": did you mean \"server\"?");
         let panel = &GOOD[GOOD.find("  - id: errors").unwrap()..];
         check(panel, &format!("{panel}{panel}"), "23: panel id \"errors\" is used twice");
+    }
+
+    #[test]
+    fn what_cannot_be_checked_is_a_note() {
+        let report = check_text(&GOOD.replace("traces.span.metrics.duration", "http.server.duration"));
+        assert!(report.is_ok(), "{report}");
+        let note = "shop.yaml:17: metric \"http.server.duration\" is not derived by Daymark: \
+                    its name and attributes were not checked (note)";
+        assert!(report.to_string().contains(note), "{report}");
+    }
+
+    #[test]
+    fn a_broken_slo_is_not_the_fault_of_the_dashboards_that_refer_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("shop.yaml"), GOOD).unwrap();
+        let said = |id: Option<&str>| {
+            let broken = BrokenSloFile { id: id.map(str::to_owned), file: "slos/a.yaml".into() };
+            let report = check(dir.path(), &SloLines { broken: vec![broken], ..SloLines::default() });
+            (report.is_ok(), report.to_string())
+        };
+        for id in [None, Some("checkout-availability")] {
+            let (is_ok, said) = said(id);
+            assert!(is_ok, "{said}");
+            let note = "shop.yaml:21: the reference to SLO \"checkout-availability\" was not checked, \
+                        because slos/a.yaml is wrong (note)";
+            assert!(said.contains(note), "{said}");
+        }
+        assert!(!said(Some("another")).0);
     }
 
     #[test]
@@ -126,9 +226,9 @@ panels:
         for name in ["a.yaml", "b.yaml"] {
             std::fs::write(dir.path().join("dashboards").join(name), GOOD).unwrap();
         }
-        let report = check(dir.path(), &["checkout-availability".to_owned()]).to_string();
+        let report = check(dir.path(), &slos()).to_string();
         assert!(report.contains("b.yaml:3: id \"shop\" is already used in"), "{report}");
-        assert!(!check(&dir.path().join("nowhere"), &[]).is_ok());
+        assert!(!check(&dir.path().join("nowhere"), &slos()).is_ok());
     }
 
     #[test]
@@ -147,8 +247,7 @@ panels:
     #[test]
     fn the_demo_dashboards_pass() {
         let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/definitions");
-        let slos = ["checkout-availability", "frontend-latency"].map(str::to_owned);
-        let report = check(Path::new(dir), &slos);
-        assert!(report.is_ok(), "{report}");
+        let report = check(Path::new(dir), &slos());
+        assert!(report.is_ok() && report.notes.is_empty(), "{report}");
     }
 }

@@ -15,7 +15,9 @@
 mod check;
 pub mod definition;
 mod error;
+mod explain;
 mod load;
+mod references;
 mod rules;
 mod serve;
 mod tree;
@@ -24,4 +26,5 @@ pub use check::{Report, check};
 pub use definition::json_schema;
 pub use error::DashboardError;
 pub use load::{LoadedDashboard, load};
+pub use references::{BrokenSloFile, SloLines};
 pub use serve::{ResolvedThreshold, ThresholdResolver, router};

@@ -6,12 +6,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use jsonschema::Validator;
-use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 
 use crate::definition::{Dashboard, json_schema};
 use crate::error::DashboardError;
-use crate::rules::violations;
+use crate::explain::explain;
+use crate::references::SloLines;
+use crate::rules::{Findings, Violation, findings};
 use crate::tree::Located;
 
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -26,19 +27,27 @@ pub struct LoadedDashboard {
     pub file: PathBuf,
 }
 
-/// Reads and checks all dashboards under `dir`, ordered by file. `slos` are the ids that threshold references may name.
+/// Reads and checks all dashboards under `dir`, ordered by file. `slos` is what threshold references may name.
 /// A directory without dashboards is empty, not an error.
 ///
 /// # Errors
 /// Every mistake found, with file and line.
-pub fn load(dir: &Path, slos: &[String]) -> Result<Vec<LoadedDashboard>, Vec<DashboardError>> {
-    let mut errors = Vec::new();
+pub fn load(dir: &Path, slos: &SloLines) -> Result<Vec<LoadedDashboard>, Vec<DashboardError>> {
+    load_with_notes(dir, slos).map(|(loaded, _)| loaded).map_err(|(errors, _)| errors)
+}
+
+/// What was found, and notes about what could not be checked.
+type Noted<T> = (T, Vec<DashboardError>);
+
+pub(crate) fn load_with_notes(
+    dir: &Path,
+    slos: &SloLines,
+) -> Result<Noted<Vec<LoadedDashboard>>, Noted<Vec<DashboardError>>> {
+    let (mut errors, mut notes) = (Vec::new(), Vec::new());
     let mut loaded: Vec<LoadedDashboard> = Vec::new();
-    let schema = json_schema();
-    // The schema is made from our own structs; a test shows that it is a valid one.
-    let validator = jsonschema::validator_for(&schema).expect("the generated schema is valid");
+    let schema = Schema::new();
     for file in dashboard_files(dir, &mut errors) {
-        match read(&file, &validator, slos) {
+        match read(&file, &schema, slos, &mut notes) {
             Ok((dashboard, id_line)) => {
                 if let Some(other) = loaded.iter().find(|other| other.dashboard.id == dashboard.id) {
                     let message = format!("id {:?} is already used in {}", dashboard.id, other.file.display());
@@ -49,14 +58,33 @@ pub fn load(dir: &Path, slos: &[String]) -> Result<Vec<LoadedDashboard>, Vec<Das
             Err(found) => errors.extend(found),
         }
     }
-    if errors.is_empty() { Ok(loaded) } else { Err(errors) }
+    if errors.is_empty() { Ok((loaded, notes)) } else { Err((errors, notes)) }
+}
+
+struct Schema {
+    json: Value,
+    validator: Validator,
+}
+
+impl Schema {
+    fn new() -> Schema {
+        let json = json_schema();
+        // The schema is made from our own structs; a test shows that it is a valid one.
+        let validator = jsonschema::validator_for(&json).expect("the generated schema is valid");
+        Schema { json, validator }
+    }
 }
 
 fn dashboard_files(dir: &Path, errors: &mut Vec<DashboardError>) -> Vec<PathBuf> {
     let mut files = yaml_files(&dir.join("dashboards"), errors);
+    // A file that cannot be parsed says what it is on a line of its own.
+    let is_meant = |said: &str| said.trim().eq_ignore_ascii_case("dashboard");
     let is_dashboard = |file: &PathBuf| {
-        let located = read_text(file).ok().and_then(|text| Located::parse(&text).ok());
-        located.is_some_and(|located| located.value["kind"] == "Dashboard")
+        let Ok(text) = read_text(file) else { return false };
+        match Located::parse(&text) {
+            Ok(located) => located.value["kind"].as_str().is_some_and(is_meant),
+            Err(_) => text.lines().filter_map(|line| line.strip_prefix("kind:")).any(is_meant),
+        }
     };
     files.extend(yaml_files(dir, errors).into_iter().filter(is_dashboard));
     files
@@ -94,44 +122,27 @@ fn read_text(file: &Path) -> Result<String, String> {
 }
 
 /// The dashboard in `file` and the line of its id.
-fn read(file: &Path, validator: &Validator, slos: &[String]) -> Result<(Dashboard, u64), Vec<DashboardError>> {
+fn read(
+    file: &Path,
+    schema: &Schema,
+    slos: &SloLines,
+    notes: &mut Vec<DashboardError>,
+) -> Result<(Dashboard, u64), Vec<DashboardError>> {
     let at = |line: u64, message: String| DashboardError { file: file.to_owned(), line, message };
     let text = read_text(file).map_err(|message| vec![at(1, message)])?;
     let located = Located::parse(&text).map_err(|(line, message)| vec![at(line, message)])?;
-    let unfit: Vec<DashboardError> = validator
-        .iter_errors(&located.value)
-        .map(|error| {
-            let (pointer, message) = explain(error.instance_path().as_str(), error.kind(), error.to_string());
-            at(located.line(&pointer), message)
-        })
-        .collect();
+    let located_at = |found: Violation| at(located.line(&found.pointer), found.message);
+    let unfit = schema.validator.iter_errors(&located.value).flat_map(|error| explain(&error, &schema.json));
+    let unfit: Vec<DashboardError> = unfit.map(located_at).collect();
     if !unfit.is_empty() {
         return Err(unfit);
     }
     let dashboard: Dashboard =
         serde_json::from_value(located.value.clone()).map_err(|error| vec![at(1, error.to_string())])?;
-    let wrong = violations(&dashboard, slos);
+    let Findings { wrong, notes: unchecked } = findings(&dashboard, slos);
+    notes.extend(unchecked.into_iter().map(located_at));
     if !wrong.is_empty() {
-        return Err(wrong.into_iter().map(|v| at(located.line(&v.pointer), v.message)).collect());
+        return Err(wrong.into_iter().map(located_at).collect());
     }
     Ok((dashboard, located.line("/id")))
-}
-
-/// Where a schema violation is, and what it means to the author.
-fn explain(path: &str, kind: &ValidationErrorKind, text: String) -> (String, String) {
-    let shown = if path.is_empty() { "the dashboard" } else { path };
-    match kind {
-        ValidationErrorKind::AdditionalProperties { unexpected } => {
-            let first = unexpected.first().map(String::as_str).unwrap_or_default();
-            (format!("{path}/{first}"), format!("{shown} has no field {}", unexpected.join(", ")))
-        }
-        ValidationErrorKind::AnyOf { .. } if path.contains("/thresholds/") => {
-            let message = "a threshold is either { slo, line } or { value, label }".to_owned();
-            (path.to_owned(), message)
-        }
-        ValidationErrorKind::Required { property: Value::String(property) } => {
-            (path.to_owned(), format!("{shown} lacks the field {property:?}"))
-        }
-        _ => (path.to_owned(), format!("{shown}: {text}")),
-    }
 }

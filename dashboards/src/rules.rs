@@ -1,6 +1,7 @@
 //! What a schema cannot say: unique ids, units that fit the function, affordable resolution, references that resolve.
 
 use crate::definition::{Dashboard, Function, Panel, Threshold, Unit};
+use crate::references::{Reference, SloLines, check_query};
 
 /// Most points a line may have.
 const MAX_POINTS: u64 = 2_000;
@@ -27,16 +28,26 @@ pub(crate) fn seconds(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
-/// Everything that is wrong with a dashboard that fits the schema. `slos` are the ids that references may name.
-pub(crate) fn violations(dashboard: &Dashboard, slos: &[String]) -> Vec<Violation> {
-    let mut found = Vec::new();
-    check_times(dashboard, &mut found);
+/// What is wrong with a dashboard, and what could not be checked.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) wrong: Vec<Violation>,
+    pub(crate) notes: Vec<Violation>,
+}
+
+/// Everything there is to say about a dashboard that fits the schema. `slos` is what references may name.
+pub(crate) fn findings(dashboard: &Dashboard, slos: &SloLines) -> Findings {
+    let mut found = Findings::default();
+    check_times(dashboard, &mut found.wrong);
     for (i, panel) in dashboard.panels.iter().enumerate() {
         if dashboard.panels[..i].iter().any(|earlier| earlier.id == panel.id) {
             let message = format!("panel id {:?} is used twice", panel.id);
-            found.push(Violation { pointer: format!("/panels/{i}/id"), message });
+            found.wrong.push(Violation { pointer: format!("/panels/{i}/id"), message });
         }
-        check_units(i, panel, &mut found);
+        check_units(i, panel, &mut found.wrong);
+        for (j, query) in panel.queries.iter().enumerate() {
+            check_query(query, &format!("/panels/{i}/queries/{j}"), &mut found.wrong, &mut found.notes);
+        }
         check_thresholds(i, panel, slos, &mut found);
     }
     found
@@ -77,14 +88,20 @@ fn check_units(i: usize, panel: &Panel, found: &mut Vec<Violation>) {
     }
 }
 
-fn check_thresholds(i: usize, panel: &Panel, slos: &[String], found: &mut Vec<Violation>) {
+fn check_thresholds(i: usize, panel: &Panel, slos: &SloLines, found: &mut Findings) {
     for (j, threshold) in panel.thresholds.iter().enumerate() {
         let Threshold::Slo(reference) = threshold else { continue };
-        let pointer = format!("/panels/{i}/thresholds/{j}/slo");
-        if !slos.contains(&reference.slo) {
-            let message = format!("no SLO has the id {:?}", reference.slo);
-            found.push(Violation { pointer, message });
-            continue;
+        let pointer = format!("/panels/{i}/thresholds/{j}");
+        match slos.look_up(reference, &pointer) {
+            Reference::Sound => {}
+            Reference::Wrong(violation) => {
+                found.wrong.push(violation);
+                continue;
+            }
+            Reference::Unchecked(note) => {
+                found.notes.push(note);
+                continue;
+            }
         }
         let is_time = reference.line == "latency";
         let fits = if is_time { panel.unit.seconds().is_some() } else { panel.unit == Unit::Ratio };
@@ -92,7 +109,7 @@ fn check_thresholds(i: usize, panel: &Panel, slos: &[String], found: &mut Vec<Vi
             let expected = if is_time { "a unit of time" } else { "\"ratio\"" };
             let message =
                 format!("line {:?} needs {expected}, the panel's unit is {:?}", reference.line, panel.unit.as_str());
-            found.push(Violation { pointer, message });
+            found.wrong.push(Violation { pointer: format!("{pointer}/slo"), message });
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use daymark_model::yaml_reason;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
@@ -25,7 +26,11 @@ impl Located {
         let root: Spanned<Node> = serde_saphyr::from_str(text).map_err(|error| {
             let plain = error.without_snippet();
             let line = plain.location().map_or(1, |location| location.line().max(1));
-            (line, plain.to_string().lines().next().unwrap_or("not valid YAML").to_owned())
+            let message = plain.to_string();
+            let message = message.lines().next().unwrap_or("not valid YAML");
+            let message = &message[..message.find(" at line ").unwrap_or(message.len())];
+            let column = plain.location().map_or(1, |location| location.column());
+            (line, yaml_reason(message, text, line, column))
         })?;
         let mut lines = BTreeMap::new();
         let value = place(root, String::new(), &mut lines);

@@ -23,10 +23,8 @@ use crate::options::AgentOptions;
 use series::SeriesMap;
 use visit::{EventDurations, SpanDurations};
 
-/// Name of the metric derived from spans.
-pub const SPAN_DURATION: &str = "traces.span.metrics.duration";
-/// Name of the metric derived from events that have a duration.
-pub const EVENT_DURATION: &str = "events.duration";
+pub use daymark_model::{EVENT_DURATION, SPAN_DURATION};
+
 /// Width of a window of derived points, nanoseconds.
 pub const WINDOW_NS: u64 = 10_000_000_000;
 

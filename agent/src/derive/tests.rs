@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use daymark_model::{MetricName, metric_name};
 use daymark_sketch::{Exponential, Sketch};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -128,6 +129,14 @@ fn points(metrics: &[u8], metric: &str) -> Vec<(String, ExponentialHistogramData
         assert_eq!(metadata, ["hdr.sigfig", "hdr.unit", "hdr.lowest"]);
         let Some(metric::Data::ExponentialHistogram(histogram)) = &found.data else { panic!("not exponential") };
         assert_eq!(histogram.aggregation_temporality, 1);
+        let MetricName::Derived(known) = metric_name(metric) else { panic!("{metric} is not in the catalogue") };
+        for attribute in histogram.data_points.iter().flat_map(|point| &point.attributes) {
+            let value = match attribute.value.as_ref().and_then(|value| value.value.as_ref()) {
+                Some(any_value::Value::StringValue(text)) => Some(text.as_str()),
+                _ => None,
+            };
+            assert_eq!(known.why_none_has(&attribute.key, value), None);
+        }
         points.extend(histogram.data_points.iter().cloned().map(|point| (service.clone(), point)));
     }
     points

@@ -58,7 +58,7 @@ pub(crate) fn dashboards_router(dir: Option<&Path>, definitions: &Definitions) -
         Some(ResolvedThreshold { value, unit, label })
     });
     let dashboards = match dir {
-        Some(dir) => daymark_dashboards::load(dir, &check::slo_ids(definitions))
+        Some(dir) => daymark_dashboards::load(dir, &check::slo_lines(definitions, &[]))
             .map_err(|errors| all_of("dashboards", &errors))?,
         None => Vec::new(),
     };

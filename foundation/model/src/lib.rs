@@ -6,18 +6,26 @@
 //! - no IO, no clock, no randomness, no async;
 //! - an id that exists is valid: constructors parse, nothing validates later.
 
+mod derived;
 mod error;
 mod id;
 mod ledger;
 mod receipt;
 mod signal;
+mod spelling;
 mod tenant;
 mod time;
+mod yaml;
 
+pub use derived::{
+    DERIVED_METRICS, DerivedAttribute, DerivedMetric, EVENT_DURATION, MetricName, SPAN_DURATION, metric_name,
+};
 pub use error::{Classify, ErrorClass, Refusal};
 pub use id::{AgentId, InvalidId, LogOffset, SpanId, Stamp, TraceId};
 pub use ledger::{InFlight, Ledger, LedgerRow, LedgerSnapshot};
 pub use receipt::Receipt;
 pub use signal::Signal;
+pub use spelling::{did_you_mean, nearest};
 pub use tenant::{InvalidTenant, TenantId};
 pub use time::{TimeRange, UnixNanos};
+pub use yaml::yaml_reason;
