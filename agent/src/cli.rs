@@ -40,8 +40,8 @@ pub struct AgentArgs {
     /// first one to the collector. Without it everything belongs to the tenant `default`.
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
-    /// Bytes of batches that may wait for the collector.
-    #[arg(long, value_name = "BYTES", default_value_t = 128 << 20)]
+    /// Bytes of batches that may wait for the collector: 1 MiB to 1 TiB.
+    #[arg(long, value_name = "BYTES", default_value_t = 128 << 20, value_parser = clap::value_parser!(u64).range(1 << 20..=1 << 40))]
     pub queue_bytes: u64,
     /// Send the agent's own telemetry through itself, as tenant `daymark`, when it has a key of that tenant: in the key
     /// file, or in DATA_DIR/telemetry.key where it shares the folder with a collector.

@@ -45,6 +45,8 @@ pub(crate) enum Command {
 
 /// Where an agent's own process listens and sends; see `daymark agent --help`.
 #[derive(Debug, Args)]
+// The flattened struct has the same name, and clap names a group after each.
+#[group(skip)]
 pub(crate) struct AgentArgs {
     #[command(flatten)]
     pub(crate) agent: daymark_agent::cli::AgentArgs,
@@ -86,11 +88,11 @@ pub(crate) struct UpArgs {
 /// Limits of the collector an operator may want to change.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CollectorTuning {
-    /// Days spans, logs and traces are kept, by their own time.
-    #[arg(long, value_name = "DAYS", default_value_t = 7)]
+    /// Days spans, logs and traces are kept, by their own time: 1 to 36500.
+    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=36_500))]
     pub(crate) retention_days: u64,
-    /// A table is published when its oldest waiting row is this old.
-    #[arg(long, value_name = "MS", default_value_t = 60_000)]
+    /// A table is published when its oldest waiting row is this old: 100 to 86400000.
+    #[arg(long, value_name = "MS", default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(100..=86_400_000))]
     pub(crate) seal_interval_ms: u64,
     /// How often small segments are looked for, to be merged into large ones.
     #[arg(long, value_name = "MS", default_value_t = 30_000)]
@@ -219,7 +221,7 @@ pub(crate) struct SqlArgs {
     #[arg(long, value_name = "KEY", env = "DAYMARK_KEY", hide_env_values = true)]
     pub(crate) key: Option<String>,
     /// Longest wait for the answer.
-    #[arg(long, value_name = "MS", default_value_t = 60_000)]
+    #[arg(long, value_name = "MS", default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
     pub(crate) timeout_ms: u64,
 }
 
@@ -250,4 +252,42 @@ pub(crate) struct DemoServiceArgs {
     /// `name=http://address`, repeated.
     #[arg(long)]
     pub(crate) peer: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(args: &[&str]) -> String {
+        Cli::try_parse_from([&["daymark"], args].concat()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn numbers_that_cannot_work_are_refused_with_the_range() {
+        let check = |args: &[&str], expected: &str| {
+            let said = refusal(args);
+            assert!(said.contains(expected), "{args:?}: {said}");
+        };
+        check(&["up", "--retention-days", "0"], "'--retention-days <DAYS>': 0 is not in 1..=36500");
+        check(&["up", "--retention-days", "999999999999"], "is not in 1..=36500");
+        check(&["collector", "--seal-interval-ms", "0"], "'--seal-interval-ms <MS>': 0 is not in 100..=86400000");
+        check(&["sql", "select 1", "--timeout-ms", "0"], "'--timeout-ms <MS>': 0 is not in 1..=86400000");
+        check(&["agent", "--queue-bytes", "0"], "'--queue-bytes <BYTES>': 0 is not in 1048576..=1099511627776");
+    }
+
+    #[test]
+    fn the_edges_of_the_ranges_are_taken() {
+        for args in [
+            &["up", "--retention-days", "1", "--seal-interval-ms", "100"][..],
+            &["up", "--retention-days", "36500", "--seal-interval-ms", "86400000"],
+            &["agent", "--queue-bytes", "1048576"],
+        ] {
+            Cli::try_parse_from([&["daymark"], args].concat()).unwrap();
+        }
+    }
 }
