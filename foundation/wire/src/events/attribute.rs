@@ -29,8 +29,37 @@ fn put(out: &mut Vec<u8>, number: u32, key: &str, value: impl FnOnce(&mut Vec<u8
 /// Attributes of one event: field 6 of a `LogRecord`, as often as there are.
 pub(super) struct Attributes {
     pub(super) out: Vec<u8>,
+    pub(super) keys: Keys,
     max_bytes: usize,
     pub(super) overflow: bool,
+}
+
+/// Keys of one event, to find those that occur twice. They take no more room than the attributes they belong to.
+#[derive(Default)]
+pub(super) struct Keys {
+    text: String,
+    places: Vec<std::ops::Range<usize>>,
+}
+
+impl Keys {
+    pub(super) fn add(&mut self, key: &str) {
+        let start = self.text.len();
+        self.text.push_str(key);
+        self.places.push(start..self.text.len());
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.text.clear();
+        self.places.clear();
+    }
+
+    /// A key that was added twice.
+    pub(super) fn twice(&mut self) -> Option<&str> {
+        let text = &self.text;
+        self.places.sort_unstable_by(|a, b| text[a.clone()].cmp(&text[b.clone()]));
+        let same = self.places.windows(2).find(|pair| text[pair[0].clone()] == text[pair[1].clone()])?;
+        Some(&text[same[0].clone()])
+    }
 }
 
 /// Number of `LogRecord.attributes`.
@@ -38,7 +67,7 @@ pub(super) const ATTRIBUTES: u32 = 6;
 
 impl Attributes {
     pub(super) fn new(max_bytes: usize) -> Attributes {
-        Attributes { out: Vec::new(), max_bytes, overflow: false }
+        Attributes { out: Vec::new(), keys: Keys::default(), max_bytes, overflow: false }
     }
 
     fn check_size<E: Error>(&mut self) -> Result<(), E> {
@@ -55,6 +84,7 @@ pub(super) struct Flatten<'a> {
 
 impl Flatten<'_> {
     fn put<E: Error>(self, value: impl FnOnce(&mut Vec<u8>)) -> Result<(), E> {
+        self.attributes.keys.add(self.key);
         put(&mut self.attributes.out, ATTRIBUTES, self.key, value);
         self.attributes.check_size()
     }
@@ -101,6 +131,7 @@ impl<'de> Visitor<'de> for Flatten<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<(), A::Error> {
         let attributes = self.attributes;
+        attributes.keys.add(self.key);
         let key_value = proto::open(&mut attributes.out, ATTRIBUTES);
         proto::put_bytes(&mut attributes.out, 1, self.key.as_bytes());
         let any_value = proto::open(&mut attributes.out, 2);

@@ -43,15 +43,19 @@ impl EventReader {
         &self.attributes.out
     }
 
-    pub(super) fn read<'de, A: MapAccess<'de>>(&mut self, map: A) -> Result<Event, A::Error> {
+    /// The event, or what is wrong with it. The error outside is of the JSON, which cannot be read any further.
+    pub(super) fn read<'de, A: MapAccess<'de>>(&mut self, map: A) -> Result<Result<Event, String>, A::Error> {
         self.attributes.out.clear();
+        self.attributes.keys.clear();
         let event = self.read_keys(map);
         self.overflow = self.attributes.overflow;
         event
     }
 
-    fn read_keys<'de, A: MapAccess<'de>>(&mut self, mut map: A) -> Result<Event, A::Error> {
+    /// Reads to the end of the event also when a key is wrong, so that the next event can be read.
+    fn read_keys<'de, A: MapAccess<'de>>(&mut self, mut map: A) -> Result<Result<Event, String>, A::Error> {
         let mut event = Event::default();
+        let mut wrong = None;
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             if !Event::is_known(&key) {
                 self.key.clear();
@@ -66,15 +70,19 @@ impl EventReader {
             }
             match map.next_value::<Scalar>()? {
                 Scalar::Null => {}
-                value => event
-                    .set(&key, &value)
-                    .map_err(|expected| A::Error::custom(format!("{key}: expected {expected}, got {value}")))?,
+                value => {
+                    self.attributes.keys.add(&key);
+                    let set = event.set(&key, &value);
+                    let told = set.map_err(|expected| format!("{key}: expected {expected}, got {value}"));
+                    wrong = wrong.or(told.err());
+                }
             }
         }
-        if event.name.is_empty() {
-            return Err(A::Error::custom("the key \"name\" is missing: what happened?"));
-        }
-        Ok(event)
+        let twice = self.attributes.keys.twice();
+        let wrong = wrong.or_else(|| twice.map(|key| format!("the key {:?} occurs twice", shown(key))));
+        let is_nameless = event.name.is_empty();
+        let wrong = wrong.or_else(|| is_nameless.then(|| "the key \"name\" is missing: what happened?".to_owned()));
+        Ok(wrong.map_or(Ok(event), Err))
     }
 }
 
@@ -108,6 +116,7 @@ impl<'de> Visitor<'de> for ErrorValue<'_> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<bool, E> {
+        self.attributes.keys.add("error.message");
         put_text(&mut self.attributes.out, ATTRIBUTES, "error.message", text);
         Ok(true)
     }
@@ -142,7 +151,7 @@ impl Event {
             "name" => self.name = text("a text")?,
             "service" => self.service = text("a text")?,
             "message" => self.message = Some(text("a text")?),
-            "time" => self.time = Some(time(value).ok_or("an RFC 3339 time, or Unix milliseconds or nanoseconds")?),
+            "time" => self.time = Some(time(value).ok_or(TIME_EXPECTED)?),
             "duration_ms" => self.duration_ms = Some(duration_ms(value).ok_or("a number of milliseconds, 0 or more")?),
             "trace_id" => {
                 let id = text("32 hex digits")?.parse().ok().filter(|id: &TraceId| !id.is_zero());
@@ -212,18 +221,37 @@ impl Event {
     }
 }
 
-/// Unix milliseconds lie in 10^11..10^14 (1973 to 5138), nanoseconds above 10^17 (1973); between and below them
-/// are seconds and microseconds, which we do not guess.
+const TIME_EXPECTED: &str = "an RFC 3339 time like \"2026-01-02T03:04:05.678Z\", or Unix seconds, milliseconds, microseconds or nanoseconds \
+     from March 1973 on";
+
+/// From 1973-03-03 on the size of a number tells its unit (64 bits of nanoseconds end in 2262): seconds lie in 10^8..10^11, milliseconds in
+/// 10^11..10^14, microseconds in 10^14..10^17, nanoseconds above. Below are durations and mistakes.
 fn time(value: &Scalar) -> Option<UnixNanos> {
     let nanos = match value {
         Scalar::Text(text) => DateTime::parse_from_rfc3339(text).ok()?.timestamp_nanos_opt()?,
-        Scalar::Int(number @ 100_000_000_000..100_000_000_000_000) => i64::try_from(number * 1_000_000).ok()?,
-        Scalar::Int(number) if *number >= 100_000_000_000_000_000 => i64::try_from(*number).ok()?,
-        // A double has room for microseconds here, not for more.
-        Scalar::Float(millis) if (1e11..1e14).contains(millis) => (millis * 1e3).round() as i64 * 1_000,
+        Scalar::Int(number) => {
+            let unit_ns = match *number {
+                100_000_000..100_000_000_000 => 1_000_000_000,
+                100_000_000_000..100_000_000_000_000 => 1_000_000,
+                100_000_000_000_000..100_000_000_000_000_000 => 1_000,
+                100_000_000_000_000_000.. => 1,
+                _ => return None,
+            };
+            i64::try_from(number.checked_mul(unit_ns)?).ok()?
+        }
+        // A double has room for microseconds here, not for more. Beyond 64 bits the cast saturates, the check refuses.
+        Scalar::Float(seconds) if (1e8..1e11).contains(seconds) => {
+            ((seconds * 1e6).round() as i64).checked_mul(1_000)?
+        }
+        Scalar::Float(millis) if (1e11..1e14).contains(millis) => ((millis * 1e3).round() as i64).checked_mul(1_000)?,
         _ => return None,
     };
     u64::try_from(nanos).ok().filter(|nanos| *nanos > 0).map(UnixNanos)
+}
+
+/// A key of the client's, at a length that fits a message.
+fn shown(key: &str) -> String {
+    key.chars().take(80).collect()
 }
 
 fn duration_ms(value: &Scalar) -> Option<f64> {

@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `name` (required) | `event_name`, and the body when there is no `message` |
 //! | `service` | resource attribute `service.name`; else `unknown_service` |
-//! | `time`: RFC 3339, or Unix milliseconds or nanoseconds | time; else the time of arrival |
+//! | `time`: RFC 3339, or Unix seconds, milliseconds, microseconds or nanoseconds | time; else the time of arrival |
 //! | `duration_ms` | attribute `duration_ms` (double) |
 //! | `status`: `ok`, `error`, `unset`; `error`: true, a text, or an object | attribute `status.code`, `error.*` |
 //! | `trace_id`, `span_id` | trace context |
@@ -21,8 +21,9 @@
 //! | `message` | body |
 //! | any other | attribute; objects become keys with dots, `null` is left out |
 //!
-//! Invariants: a key above with a value of another type is an error that names event and key, never a guess; what is
-//! written stays below a cap.
+//! Invariants: a key above with a value of another type, and a key that occurs twice, is an error that names event and
+//! key, never a guess; a request with such an event is refused as a whole, so that it can be mended and sent again
+//! without doubling the others; what is written stays below a cap. For users: `docs/formats/events.md`.
 
 mod attribute;
 mod event;
@@ -61,7 +62,7 @@ pub struct Events {
 /// Turns the body of `POST /v1/events` into OTLP log records of at most `max_bytes`.
 ///
 /// # Errors
-/// [`Refusal`] of class reject: `malformed`, naming event and key, or `too_large`.
+/// [`Refusal`] of class reject: `malformed`, naming each wrong event and its key, or `too_large`.
 pub fn to_protobuf(body: &[u8], now: UnixNanos, max_bytes: usize) -> Result<Events, Refusal> {
     let mut records = Records::new(now, max_bytes);
     let mut deserializer = serde_json::Deserializer::from_slice(body);
@@ -109,7 +110,13 @@ struct Records {
     count: u64,
     timed: bool,
     overflow: bool,
+    /// Events that are wrong, and what is told of the first ones.
+    wrong_count: u64,
+    wrong: Vec<String>,
 }
+
+/// Wrong events that are told of in one answer.
+const MAX_TOLD: usize = 5;
 
 impl Records {
     fn new(now: UnixNanos, max_bytes: usize) -> Records {
@@ -123,6 +130,8 @@ impl Records {
             count: 0,
             timed: true,
             overflow: false,
+            wrong_count: 0,
+            wrong: Vec::new(),
         }
     }
 
@@ -130,7 +139,13 @@ impl Records {
         self.count += 1;
         let event = self.reader.read(map);
         self.overflow |= self.reader.overflow;
-        let event = event.map_err(|error| A::Error::custom(format!("event {}: {error}", self.count)))?;
+        let event = match event.map_err(|error| A::Error::custom(format!("event {}: {error}", self.count)))? {
+            Ok(event) => event,
+            Err(wrong) => {
+                self.note_wrong(&wrong);
+                return Ok(());
+            }
+        };
         self.timed &= event.time.is_some();
         let place = match self.index.get(event.service()) {
             Some(place) => *place,
@@ -148,7 +163,21 @@ impl Records {
         if self.overflow { Err(A::Error::custom("too large")) } else { Ok(()) }
     }
 
+    fn note_wrong(&mut self, wrong: &str) {
+        self.wrong_count += 1;
+        if self.wrong.len() < MAX_TOLD {
+            self.wrong.push(format!("event {}: {wrong}", self.count));
+        }
+    }
+
     fn finish(self) -> Result<Events, Refusal> {
+        if self.wrong_count > 0 {
+            let more = self.wrong_count - self.wrong.len() as u64;
+            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+            let (wrong, count, told) = (self.wrong_count, self.count, self.wrong.join("; "));
+            let message = format!("{wrong} of {count} events cannot be read, none was taken: {told}{more}");
+            return Err(Refusal::reject("malformed", message));
+        }
         let mut request = Vec::with_capacity(self.bytes + 64 * self.services.len());
         for (service, records) in &self.services {
             let resource_logs = proto::open(&mut request, 1);

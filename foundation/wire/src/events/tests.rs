@@ -83,6 +83,10 @@ fn times_and_errors_have_several_spellings() {
         ("1700000000123", 1_700_000_000_123_000_000),
         ("1700000000123.5", 1_700_000_000_123_500_000),
         ("1700000000123456789", 1_700_000_000_123_456_789_u64),
+        ("1700000000", 1_700_000_000_000_000_000),
+        ("1700000000.25", 1_700_000_000_250_000_000),
+        ("1700000000123456", 1_700_000_000_123_456_000),
+        ("100000000", 100_000_000_000_000_000),
         ("\"2023-11-14T22:13:20Z\"", 1_700_000_000_000_000_000),
     ] {
         let read = read(&format!(r#"{{"name":"a","time":{time}}}"#));
@@ -114,8 +118,20 @@ fn what_is_wrong_is_named() {
         (r#"{"service":"x"}"#, r#"event 1: the key "name" is missing"#),
         (r#"[{"name":"a"},{"name":5}]"#, "event 2: name: expected a text, got 5"),
         (
-            r#"{"name":"a","time":1700000000}"#,
-            "time: expected an RFC 3339 time, or Unix milliseconds or nanoseconds, got 1700000000",
+            r#"{"name":"a","time":17000000}"#,
+            "1 of 1 events cannot be read, none was taken: event 1: time: expected an RFC 3339 time like \
+             \"2026-01-02T03:04:05.678Z\", or Unix seconds, milliseconds, microseconds or nanoseconds from March 1973 on, \
+             got 17000000",
+        ),
+        (r#"{"name":"a","time":99999999999}"#, "got 99999999999"),
+        (r#"{"name":"a","time":1e300}"#, "time: expected an RFC 3339 time"),
+        (r#"{"name":"a","name":"b"}"#, r#"event 1: the key "name" occurs twice"#),
+        (r#"{"name":"a","sku":1,"sku":2}"#, r#"event 1: the key "sku" occurs twice"#),
+        (r#"{"name":"a","order":{"id":1},"x":2,"order.id":2}"#, r#"event 1: the key "order.id" occurs twice"#),
+        (r#"{"name":"a","error":"x","error.message":"y"}"#, r#"event 1: the key "error.message" occurs twice"#),
+        (
+            r#"[{"name":"a","name":"b"},{"name":"c"},{"time":{}}]"#,
+            r#"2 of 3 events cannot be read, none was taken: event 1: the key "name" occurs twice; event 3: time: expected"#,
         ),
         (r#"{"name":"a","time":"yesterday"}"#, r#"got "yesterday""#),
         (r#"{"name":"a","duration_ms":-1}"#, "duration_ms: expected a number of milliseconds, 0 or more, got -1"),
@@ -145,4 +161,20 @@ fn what_is_written_is_capped() {
     let values: Vec<String> = (0..2_000).map(|i| format!("\"{i}\":1")).collect();
     let body = format!(r#"{{"name":"a","{}":{{{}}}}}"#, "k".repeat(2_000), values.join(","));
     assert_eq!(to_protobuf(body.as_bytes(), NOW, 1 << 20).unwrap_err().reason, "too_large");
+}
+
+/// Scenario: a thousand wrong events. Guarantees: the answer tells of the first ones and how many there are.
+#[test]
+fn an_answer_tells_of_the_first_wrong_events() {
+    let refusal = to_protobuf("{}".repeat(1_000).as_bytes(), NOW, 1 << 20).unwrap_err();
+    assert!(refusal.message.starts_with("1000 of 1000 events cannot be read"), "{}", refusal.message);
+    assert!(refusal.message.contains("event 5: ") && !refusal.message.contains("event 6: "), "{}", refusal.message);
+    assert!(refusal.message.ends_with("; and 995 more"), "{}", refusal.message);
+}
+
+/// Scenario: keys that only look alike. Guarantees: none counts as a repetition; a key left out by `null` is none.
+#[test]
+fn keys_that_differ_are_kept_apart() {
+    let read = read(r#"{"name":"a","x":null,"x":1,"x.y":2,"xy":3,"z":{"x":4},"list":[{"x":1},{"x":2}]}"#);
+    assert_eq!(read[0].2.len(), 5, "{read:?}");
 }
