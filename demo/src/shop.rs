@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
+use axum::serve::ListenerExt as _;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use tracing::{Instrument, Span, field::Empty, info, info_span, warn};
@@ -97,6 +98,8 @@ pub async fn serve(args: ServiceArgs) -> anyhow::Result<()> {
         .route("/fault", post(set_fault))
         .with_state(service);
     let listener = tokio::net::TcpListener::bind(args.listen).await?;
+    // Small answers must not wait for the caller's delayed ACK.
+    let listener = listener.tap_io(|stream| _ = stream.set_nodelay(true));
     axum::serve(listener, router).with_graceful_shutdown(parent_gone()).await?;
     telemetry.shutdown().await;
     Ok(())

@@ -18,6 +18,8 @@ pub(super) fn http_status(refusal: &Refusal) -> StatusCode {
         ("unknown_key", _) => StatusCode::UNAUTHORIZED,
         ("too_large", _) => StatusCode::PAYLOAD_TOO_LARGE,
         ("media_type", _) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ("not_found", _) => StatusCode::NOT_FOUND,
+        ("method", _) => StatusCode::METHOD_NOT_ALLOWED,
         (_, ErrorClass::Retry) => StatusCode::SERVICE_UNAVAILABLE,
         (_, ErrorClass::Overload) => StatusCode::TOO_MANY_REQUESTS,
         (_, ErrorClass::Reject) => StatusCode::BAD_REQUEST,
@@ -28,7 +30,9 @@ pub(super) fn http_status(refusal: &Refusal) -> StatusCode {
 fn grpc_code(refusal: &Refusal) -> Code {
     match (refusal.reason, refusal.class) {
         ("unknown_key", _) => Code::Unauthenticated,
-        ("media_type", _) => Code::Unimplemented,
+        ("media_type" | "method", _) => Code::Unimplemented,
+        ("not_found", _) => Code::NotFound,
+        ("deadline", _) => Code::DeadlineExceeded,
         (_, ErrorClass::Retry) => Code::Unavailable,
         (_, ErrorClass::Overload) => Code::ResourceExhausted,
         (_, ErrorClass::Reject) => Code::InvalidArgument,

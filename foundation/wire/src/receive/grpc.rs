@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use daymark_model::{Refusal, Signal};
@@ -25,8 +26,7 @@ pub(super) type GrpcBody = UnsyncBoxBody<Bytes, Infallible>;
 /// Answers one call.
 pub(super) async fn handle(receiver: Arc<Receiver>, request: Request<Incoming>) -> Response<GrpcBody> {
     let (parts, body) = request.into_parts();
-    let content_type = parts.headers.get(http::header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    if !content_type.starts_with(b"application/grpc") {
+    if !is_grpc(&parts.headers) {
         let mut response = Response::new(empty());
         *response.status_mut() = http::StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return response;
@@ -36,9 +36,9 @@ pub(super) async fn handle(receiver: Arc<Receiver>, request: Request<Incoming>) 
         return tonic::Status::unimplemented(message).into_http::<Empty<Bytes>>().map(|body| body.boxed_unsync());
     };
     let route = Route::Signal(signal);
-    let answer = match encoding(&parts.headers) {
-        Ok(encoding) => {
-            let call = Call { route, format: Format::Protobuf, framing: Framing::Grpc(encoding) };
+    let answer = match encoding(&parts.headers).and_then(|encoding| Ok((encoding, deadline(&parts.headers)?))) {
+        Ok((encoding, deadline)) => {
+            let call = Call { route, format: Format::Protobuf, framing: Framing::Grpc(encoding), deadline };
             receiver.handle(call, &parts.headers, body).await
         }
         Err(refusal) => {
@@ -71,6 +71,34 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
     })
 }
 
+/// Whether a request is a gRPC call.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(http::header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    content_type.starts_with(b"application/grpc")
+}
+
+/// How long the client waits, from `grpc-timeout`: up to eight digits and a unit.
+fn deadline(headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
+    let Some(value) = headers.get("grpc-timeout") else { return Ok(None) };
+    let parsed = value.to_str().ok().and_then(|text| {
+        let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+        let is_number = (1..=8).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let number: u64 = digits.parse().ok().filter(|_| is_number)?;
+        Some(match unit {
+            "H" => Duration::from_secs(number * 3_600),
+            "M" => Duration::from_secs(number * 60),
+            "S" => Duration::from_secs(number),
+            "m" => Duration::from_millis(number),
+            "u" => Duration::from_micros(number),
+            "n" => Duration::from_nanos(number),
+            _ => return None,
+        })
+    });
+    let refused =
+        || Refusal::reject("malformed", "the header grpc-timeout is not up to 8 digits and H, M, S, m, u or n");
+    parsed.map(Some).ok_or_else(refused)
+}
+
 fn accept(answer: &IngestAnswer) -> Response<GrpcBody> {
     let message = answer::accepted_protobuf(answer);
     let mut frame = Vec::with_capacity(5 + message.len());
@@ -87,4 +115,28 @@ fn accept(answer: &IngestAnswer) -> Response<GrpcBody> {
 
 fn empty() -> GrpcBody {
     Empty::new().boxed_unsync()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clients_timeout_is_read_or_explained() {
+        let check = |text: &str, expected: Option<Duration>| {
+            let name = http::HeaderName::from_static("grpc-timeout");
+            let headers = HeaderMap::from_iter([(name, HeaderValue::from_str(text).unwrap())]);
+            assert_eq!(deadline(&headers).ok().flatten(), expected, "{text}");
+        };
+        check("100m", Some(Duration::from_millis(100)));
+        check("2S", Some(Duration::from_secs(2)));
+        check("99999999H", Some(Duration::from_secs(99_999_999 * 3_600)));
+        check("5u", Some(Duration::from_micros(5)));
+        check("7n", Some(Duration::from_nanos(7)));
+        check("1M", Some(Duration::from_secs(60)));
+        for wrong in ["", "m", "100", "-1m", "+1m", "1x", "123456789m", "1.5S"] {
+            check(wrong, None);
+        }
+        assert_eq!(deadline(&HeaderMap::new()).unwrap(), None);
+    }
 }

@@ -18,7 +18,7 @@ pub struct ReceiveOptions {
     pub max_inflight_bytes: usize,
     /// Requests in hand at once; beyond it requests are turned away (503 / UNAVAILABLE).
     pub max_concurrent_requests: usize,
-    /// Time for one request from its headers to its answer, milliseconds.
+    /// Time for one request from its headers to its answer, milliseconds; a shorter `grpc-timeout` of the client wins.
     pub request_timeout_ms: u64,
     /// Wait that is asked of clients that were turned away here, milliseconds.
     pub retry_after_ms: u64,

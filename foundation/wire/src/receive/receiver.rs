@@ -60,6 +60,8 @@ pub(super) struct Call {
     pub(super) route: Route,
     pub(super) format: Format,
     pub(super) framing: Framing,
+    /// How long the client waits, when it says so.
+    pub(super) deadline: Option<Duration>,
 }
 
 /// Bodies up to this size are unpacked where they are; larger ones on a thread that may block.
@@ -89,12 +91,15 @@ impl Receiver {
         B::Error: Display,
     {
         let mut handed_over = false;
-        let timeout_ms = self.options.request_timeout_ms;
+        let own = Duration::from_millis(self.options.request_timeout_ms);
+        // Nobody reads an answer that comes after the client's own deadline.
+        let timeout = call.deadline.map_or(own, |deadline| deadline.min(own));
+        let reason = if timeout < own { "deadline" } else { "timeout" };
         let mut body = pin!(body);
         let steps = self.steps(call, headers, body.as_mut(), &mut handed_over);
-        let answer = tokio::time::timeout(Duration::from_millis(timeout_ms), steps).await.unwrap_or_else(|_| {
-            let message = format!("no answer within {timeout_ms} ms; send it again, a repeated request is recognised");
-            Err(Refusal::unavailable("timeout", message, self.options.retry_after_ms))
+        let answer = tokio::time::timeout(timeout, steps).await.unwrap_or_else(|_| {
+            let message = format!("no answer within {timeout:?}; send it again, a repeated request is recognised");
+            Err(Refusal::unavailable(reason, message, self.options.retry_after_ms))
         });
         if let Err(refusal) = &answer
             && !handed_over

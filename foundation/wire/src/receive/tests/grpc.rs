@@ -105,6 +105,22 @@ async fn bad_calls_get_a_clear_error_each() {
     assert_eq!(recorder.last().tenant.as_str(), "acme");
 }
 
+/// Scenario: the client waits 200 ms, ingest takes a minute. Guarantees: DEADLINE_EXCEEDED long before our own limit, and
+/// what ingest has seen is not counted here. (A client library would answer by itself, so this one has none.)
+#[tokio::test]
+async fn a_clients_deadline_ends_the_wait() {
+    let recorder = Arc::new(Recorder { delay: Some(Duration::from_secs(60)), ..Recorder::default() });
+    let listening = Listening::start(recorder.clone(), |options| options.request_timeout_ms = 50_000).await;
+    let message = one_span("late").encode_to_vec();
+    let frame = [&[0][..], &(message.len() as u32).to_be_bytes(), &message].concat();
+    let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let call = client.post(format!("http://{}{EXPORT}", listening.grpc)).header("content-type", "application/grpc");
+    let answer = call.header("grpc-timeout", "200m").timeout(Duration::from_secs(30)).body(frame).send().await.unwrap();
+    assert_eq!(answer.headers()["grpc-status"].to_str().unwrap(), "4");
+    assert_eq!(recorder.count(), 1);
+    assert_eq!(listening.refused(), [""; 0]);
+}
+
 /// Scenario: 50 small calls one after the other on one connection. Guarantees: none waits for a delayed ACK (40 ms),
 /// as answers in several pieces without TCP_NODELAY can.
 #[tokio::test]

@@ -92,7 +92,14 @@ async fn bad_requests_get_a_clear_error_each() {
         ("/v1/metrics", &[("content-type", JSON)], vec![b' '; 100_001], 413, "larger than 100000 bytes"),
         ("/v1/events", &[("content-type", JSON)], b"{\"service\":\"x\"}".into(), 400, "event 1: the key"),
         ("/v1/heartbeat", &[("content-type", JSON)], b"{}".into(), 400, "not a heartbeat"),
-        ("/v1/traces/", &[], vec![], 404, ""),
+        (
+            "/v1/traces/",
+            &[],
+            vec![],
+            404,
+            "nothing at /v1/traces/: POST to /v1/traces, /v1/logs, /v1/metrics and /v1/events",
+        ),
+        ("/", &[("content-type", PROTOBUF)], vec![], 404, "nothing at /: POST to /v1/traces"),
     ];
     for (path, headers, body, expected, message) in cases {
         let (status, response) = post(&listening.url(path), headers, body.clone()).await;
@@ -111,6 +118,22 @@ async fn bad_requests_get_a_clear_error_each() {
     assert_eq!(listening.refused(), expected);
     let (status, _) = post(&listening.url("/v1/traces"), &[("content-type", PROTOBUF)], vec![]).await;
     assert_eq!(status, 200);
+}
+
+/// Scenario: an exporter that speaks gRPC is pointed at the HTTP port, and a browser at a route. Guarantees: the first
+/// is told in its own protocol, the second which method to use.
+#[tokio::test]
+async fn another_protocol_or_method_is_told_what_is_here() {
+    let listening = Listening::start(Arc::new(Recorder::default()), |_| {}).await;
+    let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let url = listening.url("/opentelemetry.proto.collector.trace.v1.TraceService/Export");
+    let answer = client.post(url).header("content-type", "application/grpc").send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers()["grpc-status"].to_str().unwrap()), (200, "12"));
+    let message = answer.headers()["grpc-message"].to_str().unwrap();
+    assert!(message.contains("OTLP%20over%20HTTP"), "{message}");
+    let answer = reqwest::get(listening.url("/v1/traces")).await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers()["allow"].to_str().unwrap()), (405, "POST"));
+    assert!(answer.text().await.unwrap().contains("GET /v1/traces is not possible: use POST"));
 }
 
 /// Scenario: a client that writes all of a far too large request before it reads. Guarantees: it gets the reason, not
