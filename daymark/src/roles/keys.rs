@@ -11,10 +11,10 @@ use daymark_wire::TenantKeys;
 /// Keys from a file of `TENANT KEY` lines; without a file, no key is needed and everything is tenant `default`.
 ///
 /// # Errors
-/// When the file cannot be read or a line is wrong; keys are never shown.
+/// When the file cannot be read or a line is wrong, with file and line; keys are never shown.
 pub(crate) fn read(file: Option<&Path>) -> anyhow::Result<TenantKeys> {
     match file {
-        Some(path) => TenantKeys::read_file(path).with_context(|| format!("key file {}", path.display())),
+        Some(path) => TenantKeys::read_file(path).context("key file"),
         None => Ok(TenantKeys::default()),
     }
 }

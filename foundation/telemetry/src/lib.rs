@@ -5,6 +5,7 @@
 //! Feedback is impossible by construction: the exporter's own crates are filtered out, the ingest path opens no span and
 //! logs nothing per request, and the export goes to a tenant of its own (`daymark`), so users' counts stay theirs.
 
+use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -69,6 +70,16 @@ pub struct Telemetry {
     metrics: Option<SdkMeterProvider>,
 }
 
+/// Whether logs on standard error are coloured: on a terminal, unless `NO_COLOR` is set.
+fn colours_stderr() -> bool {
+    colours(std::io::stderr().is_terminal(), std::env::var_os("NO_COLOR").as_deref())
+}
+
+/// As <https://no-color.org> asks: any value but the empty one.
+fn colours(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
+    is_terminal && no_color.is_none_or(OsStr::is_empty)
+}
+
 fn stderr_filter() -> EnvFilter {
     EnvFilter::try_from_env("DAYMARK_LOG").unwrap_or_else(|_| EnvFilter::new("warn,daymark=info"))
 }
@@ -83,7 +94,7 @@ fn own_filter() -> EnvFilter {
 /// [`TelemetryError`] when an exporter cannot be built or a subscriber is installed already.
 pub fn start(export: Option<&SelfExport>) -> Result<Telemetry, TelemetryError> {
     let stderr = tracing_subscriber::fmt::layer()
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(colours_stderr())
         .with_writer(std::io::stderr)
         .with_filter(stderr_filter());
     let Some(export) = export else {
@@ -162,5 +173,16 @@ impl Telemetry {
             let _ = self.metrics.map(|provider| provider.shutdown());
         })
         .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_are_coloured_on_a_terminal_only() {
+        assert!(colours(true, None) && colours(true, Some(OsStr::new(""))));
+        assert!(!colours(true, Some(OsStr::new("1"))) && !colours(false, None));
     }
 }

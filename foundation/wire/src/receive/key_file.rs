@@ -28,10 +28,12 @@ pub enum KeyFileError {
         why: String,
     },
     /// A key cannot be used.
-    #[error("{}: {source}", path.display())]
+    #[error("{}:{line}: {source}", path.display())]
     Key {
         /// Which file.
         path: PathBuf,
+        /// Line number, from 1.
+        line: usize,
         /// What is wrong with it.
         source: InvalidKey,
     },
@@ -48,6 +50,11 @@ pub enum KeyFileError {
 /// # Errors
 /// [`KeyFileError`] names the file and the line.
 pub fn read_key_file(path: &Path) -> Result<Vec<(String, TenantId)>, KeyFileError> {
+    Ok(read_lines(path)?.into_iter().map(|(_, key)| key).collect())
+}
+
+/// The keys with the numbers of their lines.
+fn read_lines(path: &Path) -> Result<Vec<(usize, (String, TenantId))>, KeyFileError> {
     let named = || path.to_owned();
     let text = std::fs::read_to_string(path).map_err(|source| KeyFileError::Read { path: named(), source })?;
     let mut keys = Vec::new();
@@ -58,10 +65,10 @@ pub fn read_key_file(path: &Path) -> Result<Vec<(String, TenantId)>, KeyFileErro
             (None, ..) => continue,
             (Some(comment), ..) if comment.starts_with('#') => continue,
             (Some(tenant), Some(key), None) => (tenant, key),
-            _ => return Err(wrong("expected `TENANT KEY`".to_owned())),
+            _ => return Err(wrong("expected `TENANT KEY`, two words and no more".to_owned())),
         };
         let tenant = TenantId::parse(tenant).map_err(|error| wrong(error.to_string()))?;
-        keys.push((key.to_owned(), tenant));
+        keys.push((at + 1, (key.to_owned(), tenant)));
     }
     if keys.is_empty() {
         return Err(KeyFileError::Empty { path: named() });
@@ -75,7 +82,12 @@ impl TenantKeys {
     /// # Errors
     /// [`KeyFileError`] names the file and the line.
     pub fn read_file(path: &Path) -> Result<TenantKeys, KeyFileError> {
-        TenantKeys::new(read_key_file(path)?).map_err(|source| KeyFileError::Key { path: path.to_owned(), source })
+        let (lines, keys): (Vec<usize>, Vec<_>) = read_lines(path)?.into_iter().unzip();
+        TenantKeys::each(keys).map_err(|(at, source)| KeyFileError::Key {
+            path: path.to_owned(),
+            line: lines.get(at).copied().unwrap_or(0),
+            source,
+        })
     }
 }
 
@@ -104,8 +116,8 @@ mod tests {
         check("acme\n", Err(":1: expected `TENANT KEY`"));
         check("acme secret-one extra\n", Err(":1: "));
         check("\nACME secret-one\n", Err(":2: "));
-        check("acme secret-one\numbrella secret-one\n", Err("same key"));
-        check("acme secret\n", Err("8 to 256"));
+        check("acme secret-one\numbrella secret-one\n", Err(":2: tenants acme and umbrella have the same key"));
+        check("# ours\n\nacme secret\n", Err(":3: the key of tenant acme is not 8 to 256"));
         check("# nothing\n", Err("has no key"));
     }
 }

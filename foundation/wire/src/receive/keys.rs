@@ -34,13 +34,18 @@ impl TenantKeys {
     /// # Errors
     /// [`InvalidKey`] when a key is unusable or belongs to two tenants.
     pub fn new(keys: impl IntoIterator<Item = (String, TenantId)>) -> Result<TenantKeys, InvalidKey> {
+        TenantKeys::each(keys).map_err(|(_, error)| error)
+    }
+
+    /// As [`TenantKeys::new`]; an error comes with the number of the key, from 0.
+    pub(super) fn each(keys: impl IntoIterator<Item = (String, TenantId)>) -> Result<TenantKeys, (usize, InvalidKey)> {
         let mut known: Vec<(Box<[u8]>, TenantId)> = Vec::new();
-        for (key, tenant) in keys {
+        for (at, (key, tenant)) in keys.into_iter().enumerate() {
             if !(8..=256).contains(&key.len()) || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Err(InvalidKey::Format(tenant));
+                return Err((at, InvalidKey::Format(tenant)));
             }
             if let Some((_, other)) = known.iter().find(|(k, other)| **k == *key.as_bytes() && *other != tenant) {
-                return Err(InvalidKey::Shared(other.clone(), tenant));
+                return Err((at, InvalidKey::Shared(other.clone(), tenant)));
             }
             known.push((key.into_bytes().into(), tenant));
         }
