@@ -44,6 +44,16 @@ pub(crate) fn format_seconds(seconds: u64) -> String {
     fitting.map_or_else(|| format!("{seconds}s"), |(suffix, unit)| format!("{}{suffix}", seconds / unit))
 }
 
+/// A number of seconds for people, rounded down: `45 s`, `12 min`, `30 h`, `8 d`.
+pub(crate) fn about_seconds(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,5 +73,7 @@ mod tests {
     fn seconds_print_in_the_largest_whole_unit() {
         let printed = [259_200, 3_600, 5_400, 45, 0].map(format_seconds);
         assert_eq!(printed, ["3d", "1h", "90m", "45s", "0s"]);
+        let about = [0, 119, 120, 725, 7_200, 172_799, 172_800, 2_592_000].map(about_seconds);
+        assert_eq!(about, ["0 s", "119 s", "2 min", "12 min", "2 h", "47 h", "2 d", "30 d"]);
     }
 }

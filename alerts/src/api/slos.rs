@@ -12,7 +12,7 @@ use crate::api::incidents::incident_json;
 use crate::budget;
 use crate::burn::{Unknown, Verdict, coverage_s};
 use crate::definition::{Sli, Slo, Tier};
-use crate::duration::format_seconds;
+use crate::duration::{about_seconds, format_seconds};
 use crate::service::Shared;
 use crate::sli::{Counts, SLOT_S, SliSeries, Slot};
 use crate::sli_reader::SliCache;
@@ -65,6 +65,7 @@ pub(super) async fn detail(Handler(shared): Handler<Arc<Shared>>, Path(id): Path
             json!({
                 "total": budget.total, "spent": budget.spent,
                 "remaining_ratio": budget.remaining_ratio, "series": remaining,
+                "data_s": data_s(slo, &cache, &latest), "window_s": slo.window_s,
             }),
         ),
         ("tiers".to_owned(), tiers_json(slo, &state, &latest, &cache.series, end)),
@@ -104,7 +105,7 @@ fn slo_json(shared: &Shared, slo: &Slo) -> Option<(Map<String, Value>, Option<St
         "sli": budget.counts.bad_ratio().map(|bad| 1.0 - bad),
         "burn": burn_json(slo, &state, &latest),
         "watermark": instant(latest.end.map(Slot::start)),
-        "coverage": coverage(slo, &cache, &latest),
+        "coverage": coverage(slo, &cache, &latest), "data_s": data_s(slo, &cache, &latest),
         "runbook": slo.runbook, "dashboard": slo.dashboard,
     }) else {
         return None;
@@ -114,8 +115,23 @@ fn slo_json(shared: &Shared, slo: &Slo) -> Option<(Map<String, Value>, Option<St
 
 /// Share of the SLO's window that lies after the first event known.
 fn coverage(slo: &Slo, cache: &SliCache, latest: &Latest) -> f64 {
-    let covered_s = latest.end.map_or(0, |end| coverage_s(&cache.series, end));
-    (covered_s as f64 / slo.window_s as f64).min(1.0)
+    data_s(slo, cache, latest) as f64 / slo.window_s as f64
+}
+
+/// Seconds of the SLO's window that lie after the first event known: what the budget is reckoned over.
+fn data_s(slo: &Slo, cache: &SliCache, latest: &Latest) -> u64 {
+    latest.end.map_or(0, |end| coverage_s(&cache.series, end)).min(slo.window_s)
+}
+
+/// How much of the budget is spent. Over a short history a few bad events spend many times of it, so the history is
+/// said with it.
+fn spent_sentence(spent_ratio: f64, data_s: u64, window_s: u64) -> String {
+    let spent = spent_ratio * 100.0;
+    if data_s >= window_s {
+        return format!("{spent:.1} % of the budget is spent");
+    }
+    let (data, window) = (about_seconds(data_s), format_seconds(window_s));
+    format!("{spent:.1} % of the budget is spent, over {data} of data (the window is {window})")
 }
 
 /// Unknown as a whole, or because the fastest tier cannot be read.
@@ -139,16 +155,14 @@ fn standing(
     firing: bool,
     remaining: Option<f64>,
 ) -> (&'static str, String) {
-    let spent = remaining.map_or(0.0, |remaining| (1.0 - remaining) * 100.0);
+    let spent_ratio = remaining.map_or(0.0, |remaining| 1.0 - remaining);
+    let spent = spent_sentence(spent_ratio, data_s(slo, cache, latest), slo.window_s);
     match (unknown, remaining) {
         (Some(why), _) if firing => ("unknown", format!("{why}; an incident is open")),
         (Some(why), _) => ("unknown", why.to_owned()),
-        (None, Some(remaining)) if remaining <= 0.0 => ("breached", format!("{spent:.1} % of the budget is spent")),
-        (None, _) if firing => ("at_risk", format!("burns too fast; {spent:.1} % of the budget is spent")),
-        (None, _) => {
-            let covered = coverage(slo, cache, latest) * 100.0;
-            ("met", format!("{spent:.1} % of the budget is spent; history covers {covered:.0} % of the window"))
-        }
+        (None, Some(remaining)) if remaining <= 0.0 => ("breached", spent),
+        (None, _) if firing => ("at_risk", format!("burns too fast; {spent}")),
+        (None, _) => ("met", spent),
     }
 }
 
@@ -222,4 +236,19 @@ fn events_json(series: &SliSeries, end: Slot) -> Value {
         json!([second * 1_000, counts.good, counts.total])
     };
     Value::Array(minutes.map(point).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_over_little_history_says_over_how_much() {
+        let day = 86_400;
+        assert_eq!(
+            spent_sentence(41.0, 725, 30 * day),
+            "4100.0 % of the budget is spent, over 12 min of data (the window is 30d)"
+        );
+        assert_eq!(spent_sentence(0.5, 30 * day, 30 * day), "50.0 % of the budget is spent");
+    }
 }

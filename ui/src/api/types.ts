@@ -158,6 +158,8 @@ export interface Slo {
   burn: Record<string, Burn>;
   watermark: Instant | null;
   coverage: number | null;
+  /** Seconds of the window that lie after the first event known. */
+  data_s?: number | null;
   runbook: string | null;
   dashboard: string | null;
 }

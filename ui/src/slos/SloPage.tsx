@@ -140,7 +140,7 @@ function Tiles({ slo }: { slo: SloDetail }) {
         name="Error budget left"
         note={
           slo.budget
-            ? `${count(Math.round(slo.budget.spent))} of ${count(Math.round(slo.budget.total))} bad allowed`
+            ? `${count(Math.round(slo.budget.spent))} of ${count(Math.round(slo.budget.total))} bad allowed${overData(slo)}`
             : ''
         }
       >
@@ -184,6 +184,11 @@ function Tile({ name, note, children }: { name: string; note: string; children: 
       </dd>
     </div>
   );
+}
+
+/** Over a short history a few bad events spend many times the budget, so the history is said with it. */
+function overData(slo: SloDetail): string {
+  return slo.data_s && (slo.coverage ?? 1) < 1 ? `, over ${longDuration(slo.data_s)} of data` : '';
 }
 
 const WINDOW_S: Record<string, number> = { d: 86_400, w: 604_800, h: 3600, m: 60 };
