@@ -95,7 +95,7 @@ pub(crate) struct CollectorTuning {
     #[arg(long, value_name = "MS", default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(100..=86_400_000))]
     pub(crate) seal_interval_ms: u64,
     /// How often small segments are looked for, to be merged into large ones.
-    #[arg(long, value_name = "MS", default_value_t = 30_000)]
+    #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(100..=86_400_000))]
     pub(crate) compact_interval_ms: u64,
 }
 
