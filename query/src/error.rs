@@ -33,7 +33,10 @@ pub enum QueryError {
         advice: &'static str,
     },
     /// The query took longer than it may.
-    #[error("query took longer than {timeout_ms} ms (option query.timeout_ms); narrow the time range or the filters")]
+    #[error(
+        "query took longer than {timeout_ms} ms (option query.timeout_ms, flag --query-timeout-ms of `daymark query` and \
+         `daymark up`); narrow the time range or the filters, or raise the limit"
+    )]
     Timeout {
         /// The limit, milliseconds.
         timeout_ms: u64,

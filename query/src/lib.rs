@@ -10,6 +10,7 @@
 //! - a parameter that is not understood is refused, never ignored;
 //! - nothing here writes, and nothing here knows DataFusion: SQL comes in through the [`SqlEngine`] seam.
 
+mod asked;
 mod attributes;
 mod error;
 mod ledger;

@@ -1,19 +1,15 @@
 //! `/api/v1/services`: the services seen in a range of time, and their operations.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use axum::Extension;
-use axum::extract::State;
 use axum::response::Response;
-use daymark_model::TenantId;
 use daymark_store::{ReadSpec, TableName};
 use serde::Serialize;
 
 use crate::QueryError;
-use crate::params::Params;
-use crate::router::{App, on_cpu};
+use crate::asked::Asked;
+use crate::router::on_cpu;
 use crate::rows::strings;
 
 type Operations = BTreeMap<String, BTreeSet<String>>;
@@ -29,25 +25,21 @@ struct Service {
     operations: BTreeSet<String>,
 }
 
-pub(crate) async fn list(
-    State(app): State<App>,
-    Extension(tenant): Extension<TenantId>,
-    params: Params,
-) -> Result<Response, QueryError> {
-    let started = Instant::now();
+pub(crate) async fn list(asked: Asked) -> Result<Response, QueryError> {
+    let Asked { app, tenant, params, .. } = &asked;
     params.check(&["start", "end"], &[])?;
     let range = params.range(&*app.clock)?;
 
-    let mut spans = app.view(&tenant, TableName::Spans, range).await?;
+    let mut spans = app.view(tenant, TableName::Spans, range).await?;
     let named = spans.read(&ReadSpec::columns(&["service_name", "name"])).await?;
-    let mut logs = app.view(&tenant, TableName::Logs, range).await?;
+    let mut logs = app.view(tenant, TableName::Logs, range).await?;
     let logging = logs.read(&ReadSpec::columns(&["service_name"])).await?;
     let mut receipt = spans.receipt;
     receipt.absorb(&logs.receipt);
 
     let services = on_cpu(move || collect(&named, &logging)).await??;
     let services = services.into_iter().map(|(name, operations)| Service { name, operations }).collect();
-    app.answer(started, receipt, Services { services }).await
+    asked.answer(receipt, Services { services }).await
 }
 
 fn collect(spans: &[RecordBatch], logs: &[RecordBatch]) -> Result<Operations, QueryError> {

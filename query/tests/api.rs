@@ -6,7 +6,7 @@
 mod fixture;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use async_trait::async_trait;
 use axum::Router;
@@ -153,7 +153,7 @@ async fn a_trace_without_a_row_yet_is_put_together_from_its_spans() {
     assert_eq!(answer["trace"]["state"], "open");
     assert_eq!(answer["trace"]["root_name"], "GET /cart");
     refused(&app, &format!("/traces/{}", "f".repeat(32)), StatusCode::NOT_FOUND, "no trace").await;
-    refused(&app, "/traces/xyz", StatusCode::BAD_REQUEST, "32 lower-case hex digits").await;
+    refused(&app, "/traces/xyz", StatusCode::BAD_REQUEST, "32 hex digits").await;
 }
 
 #[tokio::test]
@@ -267,6 +267,55 @@ async fn explicit_buckets_are_labelled_and_their_quantile_lies_in_its_bucket() {
 }
 
 #[tokio::test]
+async fn a_metric_nobody_sent_is_told_from_one_without_matches() {
+    let app = app(&fixture().await);
+    let unknown = get(&app, "/metrics/range?metric=http.sise").await;
+    assert_eq!(unknown["series"], json!([]));
+    let warnings = &unknown["receipt"]["warnings"];
+    assert_eq!(*warnings, json!(["no metric named \"http.sise\" in this range; similar: http.size"]));
+    let filtered = get(&app, "/metrics/range?metric=http.size&attribute=a=b").await;
+    assert_eq!((&filtered["series"], &filtered["receipt"]["warnings"]), (&json!([]), &Value::Null));
+}
+
+#[tokio::test]
+async fn ids_and_severities_are_found_in_either_case() {
+    let app = app(&fixture().await);
+    let upper = TRACE_A.to_uppercase();
+    assert_eq!(get(&app, &format!("/traces/{upper}")).await["trace"]["trace_id"], TRACE_A);
+    assert_eq!(get(&app, &format!("/logs?trace_id={upper}")).await["matched"], 2);
+    assert_eq!(get(&app, &format!("/logs?query=trace_id:{upper}")).await["matched"], 2);
+    assert_eq!(get(&app, "/logs?query=span_id:00000000000000AB").await["matched"], 1);
+    assert_eq!(get(&app, "/logs?severity=warn").await["matched"], 1);
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_stops_its_query() {
+    struct Endless(Arc<AtomicBool>);
+    struct NoteDrop(Arc<AtomicBool>);
+    impl Drop for NoteDrop {
+        fn drop(&mut self) {
+            self.0.store(true, Relaxed);
+        }
+    }
+    #[async_trait]
+    impl SqlEngine for Endless {
+        async fn run(&self, _tenant: &TenantId, _request: SqlRequest) -> Result<SqlAnswer, Refusal> {
+            let _note = NoteDrop(Arc::clone(&self.0));
+            std::future::pending().await
+        }
+    }
+    let ended = Arc::new(AtomicBool::new(false));
+    let fixture = fixture().await;
+    let app = app_with(&fixture, QueryOptions::default(), Some(Arc::new(Endless(Arc::clone(&ended)))));
+    let request = Request::get("/api/v1/sql?query=x").body(Body::empty()).unwrap();
+    let mut waiting = Box::pin(app.oneshot(request));
+    assert!(futures::poll!(&mut waiting).is_pending());
+    assert!(!ended.load(Relaxed));
+    drop(waiting);
+    assert!(ended.load(Relaxed), "dropping the request drops the statement");
+}
+
+#[tokio::test]
 async fn an_unreachable_collector_makes_every_receipt_partial() {
     let fixture = fixture().await;
     let app = app(&fixture);
@@ -345,6 +394,7 @@ async fn what_is_not_understood_is_refused_by_name() {
         ("/logs?querry=x", "unknown parameter \"querry\""),
         ("/logs?start=yesterday", "RFC 3339"),
         ("/logs?order=up", "expected desc or asc"),
+        ("/logs?severity=bogus", "expected one of TRACE, DEBUG, INFO, WARN, ERROR, FATAL, UNSPECIFIED"),
         ("/traces?min_duration_ms=fast", "expected a number"),
         ("/traces?attribute=x", "expected name=value"),
         ("/metrics/range", "no metric named"),

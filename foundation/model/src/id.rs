@@ -1,4 +1,4 @@
-//! Identifiers. Shown and parsed as lower-case hex.
+//! Identifiers. Shown as lower-case hex, parsed in either case.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A text that is not an id of the expected length.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected {expected} lower-case hex digits, got {got:?}")]
+#[error("expected {expected} hex digits, got {got:?}")]
 pub struct InvalidId {
     /// Number of hex digits expected.
     pub expected: usize,
@@ -125,6 +125,7 @@ mod tests {
     fn ids_round_trip_as_lower_case_hex() {
         let id: TraceId = "0af7651916cd43dd8448eb211c80319c".parse().unwrap();
         assert_eq!(id.to_string(), "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!("0AF7651916CD43DD8448EB211C80319C".parse::<TraceId>().unwrap(), id);
         assert!("0af7".parse::<TraceId>().is_err());
         assert!("zz".repeat(16).parse::<TraceId>().is_err());
         assert!("+f".repeat(16).parse::<TraceId>().is_err(), "a sign is not a digit");

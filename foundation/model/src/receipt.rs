@@ -9,7 +9,8 @@ pub struct Receipt {
     pub complete: bool,
     /// Why the answer is partial, one sentence each; empty when complete.
     pub missing: Vec<String>,
-    /// What may be missing although everything known was read: data lost to damage of the disk. One sentence each.
+    /// What a reader should know of an answer from which nothing readable was left out, one sentence each: acknowledged data
+    /// that nobody can read any more, or a question that was probably not meant so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// Published segments in the table snapshots.
@@ -36,7 +37,7 @@ impl Receipt {
         self.missing.push(why.into());
     }
 
-    /// Notes that the answer may lack something nobody can read any more.
+    /// Notes something the reader should know; the answer stays complete.
     pub fn warn(&mut self, why: impl Into<String>) {
         let why = why.into();
         if !self.warnings.contains(&why) {

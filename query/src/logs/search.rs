@@ -1,10 +1,6 @@
 //! The search: volume and count from all matches, the newest records in full.
 
-use std::time::Instant;
-
 use arrow::array::RecordBatch;
-use axum::Extension;
-use axum::extract::State;
 use axum::response::Response;
 use daymark_model::{Classify, ErrorClass, Receipt, TenantId, TimeRange, TraceId, UnixNanos};
 use daymark_store::{BodyQuery, Filter, ReadSpec, TableName, View};
@@ -15,6 +11,7 @@ use super::record::{COLUMNS, LogRecord};
 use super::syntax::{Expr, Field, Test, parse};
 use super::volume::{Bar, Volume};
 use crate::QueryError;
+use crate::asked::Asked;
 use crate::params::Params;
 use crate::router::{App, on_cpu};
 use crate::rows::{ints, longs};
@@ -23,6 +20,9 @@ use crate::scan::{self, Wanted};
 const DEFAULT_LIMIT: usize = 100;
 /// Where the indexes leave no more rows than this to look at, one pass reads everything; else the first pass only counts.
 const ONE_PASS_ROWS: u64 = 65_536;
+
+/// What severity numbers are stored as, and records without number and word.
+const SEVERITIES: [&str; 7] = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL", "UNSPECIFIED"];
 
 #[derive(Serialize)]
 struct Found {
@@ -48,20 +48,16 @@ struct Search {
     volume: bool,
 }
 
-pub(crate) async fn search(
-    State(app): State<App>,
-    Extension(tenant): Extension<TenantId>,
-    params: Params,
-) -> Result<Response, QueryError> {
-    let started = Instant::now();
-    let search = Search::parse(&app, &params)?;
+pub(crate) async fn search(asked: Asked) -> Result<Response, QueryError> {
+    let Asked { app, tenant, params, .. } = &asked;
+    let search = Search::parse(app, params)?;
     let mut receipt = Receipt::new();
 
     let mut volume = None;
     let mut whole = None;
     let mut range = search.range;
     if search.volume || search.order == Order::OldestFirst {
-        let counted = count(&app, &tenant, &search, &mut receipt).await?;
+        let counted = count(app, tenant, &search, &mut receipt).await?;
         if search.order == Order::OldestFirst {
             range.end = counted.oldest_end;
         }
@@ -72,10 +68,10 @@ pub(crate) async fn search(
     let logs = match whole {
         _ if search.limit == 0 || nothing_matched => Vec::new(),
         Some(batches) => sorted(batches, search.limit, search.order).await?,
-        None => records(&app, &tenant, &search, range, &mut receipt).await?,
+        None => records(app, tenant, &search, range, &mut receipt).await?,
     };
     let matched = volume.as_ref().map(Volume::matched);
-    app.answer(started, receipt, Found { logs, matched, volume: volume.map(Volume::into_bars) }).await
+    asked.answer(receipt, Found { logs, matched, volume: volume.map(Volume::into_bars) }).await
 }
 
 impl Search {
@@ -100,6 +96,9 @@ impl Search {
             all.extend(params.one(name).map(|value| Expr::Field(field, Test::Is(change(value)))));
         };
         field("service", Field::Service, str::to_owned);
+        if let Some(severity) = params.one("severity") {
+            check_severity(severity)?;
+        }
         field("severity", Field::Severity, str::to_uppercase);
         field("correlation_id", Field::CorrelationId, str::to_owned);
         all.extend(trace_id.map(|id| Expr::Field(Field::TraceId, Test::IsBytes(id.0.to_vec()))));
@@ -134,6 +133,18 @@ impl Search {
             bloom: self.trace_id.map(|id| ("trace_id", id.0.to_vec())),
         }
     }
+}
+
+/// Refuses a severity that no record is stored with, but for words of senders that gave no number.
+fn check_severity(severity: &str) -> Result<(), QueryError> {
+    if SEVERITIES.iter().any(|known| known.eq_ignore_ascii_case(severity)) {
+        return Ok(());
+    }
+    let known = SEVERITIES.join(", ");
+    let message = format!(
+        "no severity {severity:?}; expected one of {known}. A sender's own word is found with query=severity:{severity}"
+    );
+    Err(QueryError::parameter("severity", message))
 }
 
 /// What the first pass over all matches found.

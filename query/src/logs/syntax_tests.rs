@@ -76,7 +76,7 @@ fn what_it_does_not_know_is_an_error_with_a_position() {
     check("user:(a b)", "error at character 6: write (user:a OR user:b)");
     check("a*b", "error at character 3: \"*\" stands only at the end of a word");
     check("!!", "error at character 1: \"!!\" holds no letter or digit to search for");
-    check("trace_id:zz", "error at character 10: expected 32 lower-case hex digits, got \"zz\"");
+    check("trace_id:zz", "error at character 10: expected 32 hex digits, got \"zz\"");
     check(&"(".repeat(100), "error at character 33: nested deeper than 32");
 }
 

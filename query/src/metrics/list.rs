@@ -1,19 +1,15 @@
 //! The metrics that have data in a range of time.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use axum::Extension;
-use axum::extract::State;
 use axum::response::Response;
-use daymark_model::TenantId;
 use daymark_store::TableName;
 use serde::Serialize;
 
 use crate::QueryError;
-use crate::params::Params;
-use crate::router::{App, on_cpu};
+use crate::asked::Asked;
+use crate::router::on_cpu;
 use crate::rows::{entries, longs, maps, strings};
 use crate::scan::{self, Wanted};
 
@@ -34,22 +30,18 @@ struct Metric {
     attribute_keys: BTreeSet<String>,
 }
 
-pub(crate) async fn list(
-    State(app): State<App>,
-    Extension(tenant): Extension<TenantId>,
-    params: Params,
-) -> Result<Response, QueryError> {
-    let started = Instant::now();
+pub(crate) async fn list(asked: Asked) -> Result<Response, QueryError> {
+    let Asked { app, tenant, params, .. } = &asked;
     params.check(&["start", "end"], &[])?;
     let range = params.range(&*app.clock)?;
     let is_long = range.end.0 - range.start.0 > MAX_FINE_RANGE_NS;
     let table = if is_long { TableName::Metrics1m } else { TableName::Metrics10s };
 
-    let mut view = app.view(&tenant, table, range).await?;
+    let mut view = app.view(tenant, table, range).await?;
     let columns = vec!["metric", "kind", "unit", "service_name", "attributes", "series_id"];
     let batches = scan::rows(&mut view, Wanted { columns, ..Wanted::default() }).await?;
     let metrics = on_cpu(move || collect(&batches)).await??;
-    app.answer(started, view.receipt, Metrics { metrics }).await
+    asked.answer(view.receipt, Metrics { metrics }).await
 }
 
 fn collect(batches: &[RecordBatch]) -> Result<Vec<Metric>, QueryError> {

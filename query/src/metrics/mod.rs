@@ -4,6 +4,7 @@ mod function;
 mod list;
 mod range;
 mod step;
+mod unknown;
 
 pub(crate) use list::list;
 pub(crate) use range::range;

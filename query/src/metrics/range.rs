@@ -1,21 +1,19 @@
 //! One metric over time: series read from the rollups, grouped, and reduced to a value per step.
 
-use std::collections::BTreeMap;
-use std::time::Instant;
+use std::collections::{BTreeMap, HashSet};
 
-use axum::Extension;
-use axum::extract::State;
 use axum::response::Response;
-use daymark_model::{Receipt, TenantId};
+use daymark_model::Receipt;
 use daymark_store::series::{Histograms, read_series_with};
 use daymark_store::{MatchOp, Matcher, Series, SeriesQuery};
 use serde::Serialize;
 
 use super::function::{Function, Kind, Step};
 use super::step::Grid;
+use super::unknown::warn_if_unknown;
 use crate::QueryError;
-use crate::params::Params;
-use crate::router::{App, on_cpu};
+use crate::asked::Asked;
+use crate::router::on_cpu;
 
 /// Examples shown for one series.
 const MAX_EXEMPLARS: usize = 50;
@@ -59,12 +57,8 @@ struct Question {
     max_series: usize,
 }
 
-pub(crate) async fn range(
-    State(app): State<App>,
-    Extension(tenant): Extension<TenantId>,
-    params: Params,
-) -> Result<Response, QueryError> {
-    let started = Instant::now();
+pub(crate) async fn range(asked: Asked) -> Result<Response, QueryError> {
+    let Asked { app, tenant, params, .. } = &asked;
     params.check(&["metric", "service", "fn", "start", "end", "step"], &["attribute", "group_by"])?;
     let metric = params.one("metric").ok_or_else(|| QueryError::parameter("metric", "no metric named"))?.to_owned();
     let grid = Grid::new(params.range(&*app.clock)?, params.number("step")?, app.options.max_points)?;
@@ -86,10 +80,14 @@ pub(crate) async fn range(
     // Without a function named, the metric's kind decides, and it may ask for a quantile.
     let needs_distributions = question.function.is_none_or(Function::is_quantile);
     let histograms = if needs_distributions { Histograms::Read } else { Histograms::Skip };
-    let (series, mut receipt) = read_series_with(&app.reader, &tenant, &query, histograms).await?;
+    let (series, mut receipt) = read_series_with(&app.reader, tenant, &query, histograms).await?;
+    if series.is_empty() {
+        let table = grid.resolution().table();
+        warn_if_unknown(app, tenant, &query.metric, table, grid.range, &mut receipt).await?;
+    }
     let (answer, misses) = on_cpu(move || question.answer(&series)).await??;
     misses.into_iter().for_each(|why| Receipt::miss(&mut receipt, why));
-    app.answer(started, receipt, answer).await
+    asked.answer(receipt, answer).await
 }
 
 impl Question {
@@ -175,7 +173,7 @@ impl Group {
         }
     }
 
-    fn line(mut self, labels: BTreeMap<String, String>, function: Function, kind: Kind, grid: Grid) -> Line {
+    fn line(self, labels: BTreeMap<String, String>, function: Function, kind: Kind, grid: Grid) -> Line {
         let first = self.steps.iter().position(|step| !step.is_empty());
         let last = self.steps.iter().rposition(|step| !step.is_empty());
         let has_data_around = |at: usize| first.is_some_and(|f| f <= at) && last.is_some_and(|l| at <= l);
@@ -188,16 +186,61 @@ impl Group {
             (grid.start_ms(at), value)
         };
         let points = self.steps.iter().enumerate().map(value).collect();
-        // The largest values are the ones somebody looks for.
-        self.exemplars.sort_by(|a, b| b.value.total_cmp(&a.value));
-        self.exemplars.truncate(MAX_EXEMPLARS);
-        self.exemplars.sort_by_key(|example| example.time_ms);
         Line {
             labels,
             points,
             err_bound: self.steps.iter().map(Step::err_bound).fold(0.0, f64::max),
             bucket_bound: self.steps.iter().find_map(Step::bucket_bound).filter(|_| function.is_quantile()),
-            exemplars: self.exemplars,
+            exemplars: spread(self.exemplars, grid),
         }
+    }
+}
+
+/// At most [`MAX_EXEMPLARS`] examples, in order of time: the largest of every part of the range, then the largest of the
+/// others. The largest values are the ones somebody looks for, and one bad minute must not hide the next.
+fn spread(mut exemplars: Vec<Example>, grid: Grid) -> Vec<Example> {
+    exemplars.sort_by(|a, b| b.value.total_cmp(&a.value));
+    let part_ms = (grid.start_ms(grid.len()) - grid.start_ms(0)).div_ceil(MAX_EXEMPLARS as u64).max(1);
+    let mut parts = HashSet::new();
+    let part_of = |example: &Example| example.time_ms.saturating_sub(grid.start_ms(0)) / part_ms;
+    let (mut kept, others): (Vec<_>, Vec<_>) =
+        exemplars.into_iter().partition(|example| parts.insert(part_of(example)));
+    let room = MAX_EXEMPLARS.saturating_sub(kept.len());
+    kept.extend(others.into_iter().take(room));
+    kept.sort_by_key(|example| example.time_ms);
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use daymark_model::{TimeRange, UnixNanos};
+
+    use super::*;
+
+    fn example(time_s: u64, value: f64) -> Example {
+        Example { time_ms: time_s * 1_000, value, trace_id: String::new(), span_id: None }
+    }
+
+    #[test]
+    fn examples_are_spread_over_the_range() {
+        let range = TimeRange { start: UnixNanos::from_seconds(0), end: UnixNanos::from_seconds(3_600) };
+        let grid = Grid::new(range, Some(10), 11_000).unwrap();
+        let values = |kept: &[Example]| kept.iter().map(|one| (one.time_ms / 1_000, one.value)).collect::<Vec<_>>();
+
+        // 300 slow ones in the first minutes, a few mild ones later.
+        let burst = (0..300).map(|i| example(i, 1_000.0 + i as f64));
+        let later = [example(1_000, 5.0), example(1_001, 6.0), example(3_599, 1.0)];
+        let kept = values(&spread(burst.chain(later).collect(), grid));
+        assert_eq!(kept.len(), MAX_EXEMPLARS);
+        assert!(kept.is_sorted_by_key(|(time, _)| *time));
+        assert!(kept.contains(&(299, 1_299.0)) && kept.contains(&(1_001, 6.0)) && kept.contains(&(3_599, 1.0)));
+        assert!(!kept.contains(&(1_000, 5.0)), "the larger one of its part is kept");
+
+        let even = (0..3_600).map(|i| example(i, (i % 72) as f64)).collect();
+        let kept = values(&spread(even, grid));
+        assert_eq!(kept.len(), MAX_EXEMPLARS);
+        assert!(kept.iter().all(|(_, value)| *value == 71.0), "the largest of each part: {kept:?}");
+        let few = vec![example(9, 1.0), example(3, 2.0)];
+        assert_eq!(values(&spread(few, grid)), [(3, 2.0), (9, 1.0)]);
     }
 }

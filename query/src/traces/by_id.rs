@@ -1,12 +1,10 @@
 //! One trace: its newest row, its spans, and the logs that belong to it by trace id or by correlation id.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 use arrow::array::{Array, BooleanArray, RecordBatch};
 use arrow::error::ArrowError;
-use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
 use daymark_model::{Receipt, TenantId, TimeRange, TraceId, UnixNanos};
 use daymark_store::{Filter, TableName};
@@ -15,8 +13,8 @@ use serde::Serialize;
 use super::span::SpanRow;
 use super::summary::{TraceColumns, TraceSummary};
 use crate::QueryError;
+use crate::asked::Asked;
 use crate::logs::{COLUMNS, LogRecord};
-use crate::params::Params;
 use crate::router::{App, on_cpu};
 use crate::rows::{ids, strings};
 use crate::scan::{self, Wanted};
@@ -42,26 +40,21 @@ struct Trace {
     logs: Vec<LogRecord>,
 }
 
-pub(crate) async fn by_id(
-    State(app): State<App>,
-    Extension(tenant): Extension<TenantId>,
-    Path(id): Path<String>,
-    params: Params,
-) -> Result<Response, QueryError> {
-    let started = Instant::now();
+pub(crate) async fn by_id(Path(id): Path<String>, asked: Asked) -> Result<Response, QueryError> {
+    let Asked { app, tenant, params, .. } = &asked;
     params.check(&[], &[])?;
     let id: TraceId = id.parse().map_err(|error| QueryError::parameter("trace_id", format!("{error}")))?;
     let mut receipt = Receipt::new();
 
-    let row = newest_row(&app, &tenant, id, &mut receipt).await?;
+    let row = newest_row(app, tenant, id, &mut receipt).await?;
     // Spans are readable before the trace row is written: then nothing bounds their time.
-    let range = row.as_ref().map_or(TimeRange::ALL, |row| around(&app, row));
-    let spans = spans(&app, &tenant, id, range, &mut receipt).await?;
+    let range = row.as_ref().map_or(TimeRange::ALL, |row| around(app, row));
+    let spans = spans(app, tenant, id, range, &mut receipt).await?;
     let Some(trace) = row.or_else(|| TraceSummary::of_spans(id, &spans)) else {
         return Err(unknown(id, &receipt));
     };
-    let logs = logs(&app, &tenant, &trace, &mut receipt).await?;
-    app.answer(started, receipt, Trace { trace, spans, logs }).await
+    let logs = logs(app, tenant, &trace, &mut receipt).await?;
+    asked.answer(receipt, Trace { trace, spans, logs }).await
 }
 
 /// "Not found" only where everything was looked at.

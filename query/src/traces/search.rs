@@ -1,12 +1,9 @@
 //! Trace search: by what the trace row knows, and, for operations and attributes, by the spans in it.
 
 use std::collections::HashSet;
-use std::time::Instant;
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::error::ArrowError;
-use axum::Extension;
-use axum::extract::State;
 use axum::response::Response;
 use daymark_model::{Receipt, TenantId, TimeRange, TraceId};
 use daymark_store::{Filter, ReadSpec, TableName};
@@ -14,6 +11,7 @@ use serde::Serialize;
 
 use super::summary::{TraceColumns, TraceSummary};
 use crate::QueryError;
+use crate::asked::Asked;
 use crate::params::Params;
 use crate::router::{App, on_cpu};
 use crate::rows::{entry, ids, maps};
@@ -39,26 +37,19 @@ struct Search {
     limit: usize,
 }
 
-pub(crate) async fn search(
-    State(app): State<App>,
-    Extension(tenant): Extension<TenantId>,
-    params: Params,
-) -> Result<Response, QueryError> {
-    let started = Instant::now();
-    let search = Search::parse(&app, &params)?;
+pub(crate) async fn search(asked: Asked) -> Result<Response, QueryError> {
+    let Asked { app, tenant, params, .. } = &asked;
+    let search = Search::parse(app, params)?;
     let mut receipt = Receipt::new();
 
-    let among = if search.looks_at_spans() {
-        Some(traces_with_span(&app, &tenant, &search, &mut receipt).await?)
-    } else {
-        None
-    };
+    let among =
+        if search.looks_at_spans() { Some(traces_with_span(app, tenant, &search, &mut receipt).await?) } else { None };
     let traces = if among.as_ref().is_some_and(HashSet::is_empty) {
         Vec::new()
     } else {
-        newest(&app, &tenant, search, among, &mut receipt).await?
+        newest(app, tenant, search, among, &mut receipt).await?
     };
-    app.answer(started, receipt, Found { traces }).await
+    asked.answer(receipt, Found { traces }).await
 }
 
 impl Search {
