@@ -83,6 +83,16 @@ pub(crate) struct UpArgs {
     pub(crate) tuning: CollectorTuning,
     #[command(flatten)]
     pub(crate) own: OwnArgs,
+    #[command(flatten)]
+    pub(crate) queries: QueryTuning,
+}
+
+/// Limits of queries an operator may want to change.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct QueryTuning {
+    /// A query or SQL statement that takes longer is stopped, and answered with this limit.
+    #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
+    pub(crate) query_timeout_ms: u64,
 }
 
 /// Limits of the collector an operator may want to change.
@@ -151,6 +161,8 @@ pub(crate) struct QueryArgs {
     pub(crate) collector_otlp: CollectorOtlp,
     #[command(flatten)]
     pub(crate) own: OwnArgs,
+    #[command(flatten)]
+    pub(crate) queries: QueryTuning,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -211,7 +223,7 @@ pub(crate) enum LogCommand {
 pub(crate) struct SqlArgs {
     /// One read-only statement.
     pub(crate) query: String,
-    /// Address of the query service.
+    /// Address of the query service, with http:// or https://.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     pub(crate) url: String,
     /// How to print the answer.
@@ -220,7 +232,7 @@ pub(crate) struct SqlArgs {
     /// API key; selects the tenant.
     #[arg(long, value_name = "KEY", env = "DAYMARK_KEY", hide_env_values = true)]
     pub(crate) key: Option<String>,
-    /// Longest wait for the answer.
+    /// Longest wait for the answer. The service has a limit of its own: --query-timeout-ms of `query` and `up`.
     #[arg(long, value_name = "MS", default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
     pub(crate) timeout_ms: u64,
 }

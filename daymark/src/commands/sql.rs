@@ -87,7 +87,7 @@ mod tests {
             let error = endpoint(url).unwrap_err().to_string();
             assert!(error.contains(&format!("write --url http://{url}")), "{error}");
         }
-        assert!(endpoint("http://").unwrap_err().to_string().contains("is not an address"));
+        assert!(endpoint("http://a b").unwrap_err().to_string().contains("is not an address"));
     }
 
     #[tokio::test]

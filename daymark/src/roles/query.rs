@@ -11,7 +11,7 @@ use daymark_query::{QueryOptions, QueryParts, SqlEngine, TenantOf};
 use daymark_store::{HotSource, HttpHotSource, Reader, Store};
 use daymark_wire::TenantKeys;
 
-use crate::cli::QueryArgs;
+use crate::cli::{QueryArgs, QueryTuning};
 use crate::commands::check;
 use crate::roles::{guard, keys, process, proxy};
 
@@ -40,11 +40,17 @@ pub(crate) fn remote_reader(data_dir: &Path, collector: &str) -> anyhow::Result<
 ///
 /// # Errors
 /// When the SQL engine cannot be set up.
-pub(crate) fn router(reader: Arc<Reader>, hot: Arc<dyn HotSource>, keys: TenantKeys) -> anyhow::Result<Router> {
+pub(crate) fn router(
+    reader: Arc<Reader>,
+    hot: Arc<dyn HotSource>,
+    keys: TenantKeys,
+    tuning: &QueryTuning,
+) -> anyhow::Result<Router> {
     let tenant_of: TenantOf = Arc::new(move |headers| keys.tenant(headers));
-    let sql = sql_engine(Arc::clone(&reader))?;
+    let timeout_ms = tuning.query_timeout_ms;
+    let sql = sql_engine(Arc::clone(&reader), timeout_ms)?;
     let parts = QueryParts { reader, hot: Some(hot), sql, tenant_of, clock: Arc::new(SystemClock) };
-    Ok(daymark_query::router(QueryOptions::default(), parts))
+    Ok(daymark_query::router(QueryOptions { timeout_ms, ..QueryOptions::default() }, parts))
 }
 
 /// Routes of the dashboards in `definitions`; threshold lines come from its SLOs.
@@ -82,13 +88,13 @@ fn all_of(what: &str, errors: &[impl std::fmt::Display]) -> anyhow::Error {
 }
 
 #[cfg(feature = "sql")]
-fn sql_engine(reader: Arc<Reader>) -> anyhow::Result<Option<Arc<dyn SqlEngine>>> {
-    Ok(Some(Arc::new(crate::roles::sql::Engine::new(reader)?)))
+fn sql_engine(reader: Arc<Reader>, timeout_ms: u64) -> anyhow::Result<Option<Arc<dyn SqlEngine>>> {
+    Ok(Some(Arc::new(crate::roles::sql::Engine::new(reader, timeout_ms)?)))
 }
 
 #[cfg(not(feature = "sql"))]
 #[expect(clippy::unnecessary_wraps, reason = "the same signature as with SQL")]
-fn sql_engine(_reader: Arc<Reader>) -> anyhow::Result<Option<Arc<dyn SqlEngine>>> {
+fn sql_engine(_reader: Arc<Reader>, _timeout_ms: u64) -> anyhow::Result<Option<Arc<dyn SqlEngine>>> {
     Ok(None)
 }
 
@@ -102,7 +108,7 @@ pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
     let ready = drain.clone();
     let definitions_routes = dashboards_router(args.definitions.as_deref(), &definitions)?
         .merge(proxy::router(&args.alerts, &ALERTS_PATHS)?);
-    let router = router(reader, hot, keys.clone())?
+    let router = router(reader, hot, keys.clone(), &args.queries)?
         .merge(guard::for_default_tenant(definitions_routes, keys))
         .merge(process::health(move || !ready.has_begun()));
     process::serve(http, router, &drain);
@@ -112,7 +118,25 @@ pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn the_time_of_queries_is_a_flag_of_both_roles_that_answer_them() {
+        for role in ["up", "query"] {
+            let limit = |flags: &[&str]| {
+                let parsed = Cli::try_parse_from(["daymark", role].iter().chain(flags)).unwrap();
+                match parsed.command {
+                    Command::Up(args) => args.queries.query_timeout_ms,
+                    Command::Query(args) => args.queries.query_timeout_ms,
+                    other => panic!("{other:?}"),
+                }
+            };
+            assert_eq!((limit(&[]), limit(&["--query-timeout-ms", "2500"])), (10_000, 2_500));
+        }
+    }
 
     #[test]
     fn definitions_that_are_not_there_are_refused() {

@@ -12,8 +12,9 @@ pub(crate) struct Engine(daymark_sql::SqlEngine);
 impl Engine {
     /// # Errors
     /// When the engine cannot be set up.
-    pub(crate) fn new(reader: Arc<Reader>) -> anyhow::Result<Engine> {
-        Ok(Engine(daymark_sql::SqlEngine::new(daymark_sql::SqlOptions::default(), reader)?))
+    pub(crate) fn new(reader: Arc<Reader>, timeout_ms: u64) -> anyhow::Result<Engine> {
+        let options = daymark_sql::SqlOptions { timeout_ms, ..daymark_sql::SqlOptions::default() };
+        Ok(Engine(daymark_sql::SqlEngine::new(options, reader)?))
     }
 }
 

@@ -58,7 +58,7 @@ pub(crate) async fn run_until(args: UpArgs, drain: Drain) -> anyhow::Result<()> 
     process::serve(otlp_http, intake, &drain);
     drain.spawn(serve_grpc(grpc, Arc::new(agent.clone()), receive, drain.clone()));
     let definitions_routes = guard::for_default_tenant(dashboards.merge(alerts.router()), taken.clone());
-    let service = query::router(reader, hot, taken)?.merge(definitions_routes).merge(health);
+    let service = query::router(reader, hot, taken, &args.queries)?.merge(definitions_routes).merge(health);
     process::serve(http, service, &drain);
     tracing::info!(
         "daymark is up: UI and API http://{}, OTLP gRPC {}, HTTP {}",
