@@ -5,7 +5,7 @@ use daymark_model::{Classify, ErrorClass, Refusal};
 use daymark_store::StoreError;
 
 /// A statement that got no answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum SqlError {
     /// The statement is not valid, names something that does not exist, or is no single read.
     #[error("{0}")]
@@ -14,7 +14,7 @@ pub enum SqlError {
     #[error("{what}: limit {limit} of option sql.{option}; {advice}")]
     Limit {
         /// What grew too large.
-        what: &'static str,
+        what: String,
         /// Name of the option in [`SqlOptions`](crate::SqlOptions).
         option: &'static str,
         /// Its value.
@@ -23,11 +23,17 @@ pub enum SqlError {
         advice: &'static str,
     },
     /// The statement ran too long.
-    #[error("statement took longer than {timeout_ms} ms (option sql.timeout_ms); narrow it by time or trace_id")]
+    #[error(
+        "statement took longer than {timeout_ms} ms (option sql.timeout_ms, flag --query-timeout-ms of `daymark query` \
+         and `daymark up`); narrow it by time, service_name or trace_id, or raise the limit"
+    )]
     Timeout {
         /// The limit, milliseconds.
         timeout_ms: u64,
     },
+    /// Nobody waits for the answer any more.
+    #[error("the statement was stopped: nobody waits for its answer")]
+    Stopped,
     /// The store could not be read.
     #[error("{message}")]
     Store {
@@ -45,7 +51,7 @@ impl Classify for SqlError {
     fn class(&self) -> ErrorClass {
         match self {
             SqlError::Statement(_) | SqlError::Limit { .. } => ErrorClass::Reject,
-            SqlError::Timeout { .. } => ErrorClass::Retry,
+            SqlError::Timeout { .. } | SqlError::Stopped => ErrorClass::Retry,
             SqlError::Store { class, .. } => *class,
             SqlError::Engine(_) => ErrorClass::Bug,
         }
@@ -58,6 +64,7 @@ impl From<SqlError> for Refusal {
             SqlError::Statement(_) => "statement",
             SqlError::Limit { .. } => "limit",
             SqlError::Timeout { .. } => "timeout",
+            SqlError::Stopped => "stopped",
             SqlError::Store { .. } => "store",
             SqlError::Engine(_) => "sql_engine",
         };
@@ -68,10 +75,16 @@ impl From<SqlError> for Refusal {
 impl SqlError {
     /// Sorts DataFusion's errors by whose fault they are. `memory_bytes` is the pool's size.
     pub(crate) fn from_datafusion(error: DataFusionError, memory_bytes: usize) -> SqlError {
+        if let Some(ours) = cause::<SqlError>(&error) {
+            return ours.clone();
+        }
+        if let Some(store) = cause::<StoreError>(&error) {
+            return SqlError::Store { class: store.class(), message: store.to_string() };
+        }
         let text = first_line(&error.strip_backtrace());
         match error.find_root() {
             DataFusionError::ResourcesExhausted(_) => SqlError::Limit {
-                what: "the statement needs too much memory",
+                what: "the statement needs too much memory".to_owned(),
                 option: "memory_bytes",
                 limit: memory_bytes as u64,
                 advice: "narrow it by time, or group by fewer columns",
@@ -85,12 +98,26 @@ impl SqlError {
             | DataFusionError::ArrowError(..)
             | DataFusionError::Diagnostic(..)
             | DataFusionError::Collection(_) => SqlError::Statement(text),
-            DataFusionError::External(external) => match external.downcast_ref::<StoreError>() {
-                Some(error) => SqlError::Store { class: error.class(), message: error.to_string() },
-                None => SqlError::Engine(text),
-            },
             _ => SqlError::Engine(text),
         }
+    }
+}
+
+/// The error of type `E` among the causes of `error`.
+fn cause<'e, E: std::error::Error + 'static>(error: &'e DataFusionError) -> Option<&'e E> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+impl From<SqlError> for DataFusionError {
+    fn from(error: SqlError) -> DataFusionError {
+        DataFusionError::External(Box::new(error))
     }
 }
 

@@ -1,4 +1,5 @@
-//! The functions Daymark adds to SQL: `match(body, 'words')`, `hdr_quantile(hist, q)` and [`hist_buckets(hist)`](crate::buckets).
+//! The functions Daymark adds to SQL: `match(body, 'words')`, `hdr_quantile(hist, q)`,
+//! [`hist_buckets(hist)`](crate::buckets) and [`hdr_merge(hist)`](crate::merge).
 
 use std::sync::Arc;
 
@@ -6,22 +7,30 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, StringA
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::{DataFusionError, Result, exec_err};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    AggregateUDF, ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
 use daymark_sketch::Histogram;
 
 use crate::buckets::HistBuckets;
+use crate::merge::HdrMerge;
 use crate::words::parse_words;
 
 /// Name of the full-text function, which the scan looks for in filters.
 pub(crate) const MATCH: &str = "match";
 
-/// All functions to register.
-pub(crate) fn all() -> [Arc<ScalarUDF>; 3] {
+/// Functions of one row.
+pub(crate) fn scalar() -> [Arc<ScalarUDF>; 3] {
     [
         Arc::new(ScalarUDF::new_from_impl(Match::new())),
         Arc::new(ScalarUDF::new_from_impl(HdrQuantile::new())),
         Arc::new(ScalarUDF::new_from_impl(HistBuckets::new())),
     ]
+}
+
+/// Functions of many rows.
+pub(crate) fn aggregate() -> [Arc<AggregateUDF>; 1] {
+    [Arc::new(AggregateUDF::new_from_impl(HdrMerge::new()))]
 }
 
 /// `match(text, words)`: whether every word (or `"phrase"`, or `prefix*`) stands in the text, whatever its case.

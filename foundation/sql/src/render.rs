@@ -9,43 +9,63 @@ use arrow::util::pretty::pretty_format_batches_with_options;
 use daymark_model::Receipt;
 use serde_json::{Value, json};
 
+use crate::bounded::Bounds;
 use crate::cells;
+use crate::size::largest_cell;
 use crate::{Format, SqlError};
 
-/// The rows as text, at most `max_bytes`.
+/// The rows as text, at most `max_bytes`. Stops when the statement is stopped.
 pub(crate) fn render(
     schema: &Schema,
     batches: &[RecordBatch],
     format: Format,
     receipt: &Receipt,
     max_bytes: usize,
+    bounds: &Bounds,
 ) -> Result<Vec<u8>, SqlError> {
-    let mut out = Capped { text: Vec::new(), max_bytes };
+    let too_large = || SqlError::Limit {
+        what: "the answer is too large".to_owned(),
+        option: "max_answer_bytes",
+        limit: max_bytes as u64,
+        advice: "select fewer columns or rows",
+    };
+    if format == Format::Table && padded_bytes(batches) > max_bytes {
+        return Err(too_large());
+    }
+    let mut out = Capped { text: Vec::new(), max_bytes, bounds };
     let written = match format {
         Format::Json => write_json(&mut out, schema, batches, receipt),
         Format::Csv => write_csv(&mut out, schema, batches),
         Format::Table => write_table(&mut out, schema, batches),
     };
+    bounds.check_stopped()?;
     match written {
         Ok(()) => Ok(out.text),
-        Err(ArrowError::IoError(..)) => Err(SqlError::Limit {
-            what: "the answer is too large",
-            option: "max_answer_bytes",
-            limit: max_bytes as u64,
-            advice: "select fewer columns or rows",
-        }),
+        Err(ArrowError::IoError(..)) => Err(too_large()),
         Err(error) => Err(SqlError::Engine(error.to_string())),
     }
 }
 
-/// Grows to `max_bytes` and not beyond.
-struct Capped {
-    text: Vec<u8>,
-    max_bytes: usize,
+/// A table pads every cell to the widest of its column, so that one large cell costs its size in every row.
+fn padded_bytes(batches: &[RecordBatch]) -> usize {
+    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let columns = batches.first().map_or(0, RecordBatch::num_columns);
+    let widest = |at: usize| batches.iter().map(|batch| largest_cell(batch.column(at), 0)).max().unwrap_or(0);
+    (0..columns).map(widest).fold(0, usize::saturating_add).saturating_mul(rows)
 }
 
-impl std::io::Write for Capped {
+/// Grows to `max_bytes` and not beyond, and not after the statement was stopped.
+struct Capped<'b> {
+    text: Vec<u8>,
+    max_bytes: usize,
+    bounds: &'b Bounds,
+}
+
+impl std::io::Write for Capped<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.bounds.check_stopped().is_err() {
+            return Err(std::io::ErrorKind::ConnectionAborted.into());
+        }
         if self.text.len() + bytes.len() > self.max_bytes {
             return Err(std::io::ErrorKind::FileTooLarge.into());
         }
@@ -58,7 +78,12 @@ impl std::io::Write for Capped {
     }
 }
 
-fn write_json(out: &mut Capped, schema: &Schema, batches: &[RecordBatch], receipt: &Receipt) -> Result<(), ArrowError> {
+fn write_json(
+    out: &mut Capped<'_>,
+    schema: &Schema,
+    batches: &[RecordBatch],
+    receipt: &Receipt,
+) -> Result<(), ArrowError> {
     let columns: Vec<Value> = schema
         .fields()
         .iter()
@@ -79,7 +104,7 @@ fn write_json(out: &mut Capped, schema: &Schema, batches: &[RecordBatch], receip
 }
 
 /// RFC 4180 with a header line; NULL is an empty field, an empty text is `""`.
-fn write_csv(out: &mut Capped, schema: &Schema, batches: &[RecordBatch]) -> Result<(), ArrowError> {
+fn write_csv(out: &mut Capped<'_>, schema: &Schema, batches: &[RecordBatch]) -> Result<(), ArrowError> {
     let names: Vec<String> = schema.fields().iter().map(|field| quoted(field.name())).collect();
     writeln!(out, "{}", names.join(","))?;
     for batch in batches {
@@ -106,7 +131,7 @@ fn quoted(field: &str) -> String {
     }
 }
 
-fn write_table(out: &mut Capped, schema: &Schema, batches: &[RecordBatch]) -> Result<(), ArrowError> {
+fn write_table(out: &mut Capped<'_>, schema: &Schema, batches: &[RecordBatch]) -> Result<(), ArrowError> {
     let empty = [RecordBatch::new_empty(schema.clone().into())];
     let batches = if batches.is_empty() { &empty } else { batches };
     let table = pretty_format_batches_with_options(batches, &cells::format_options())?;

@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, Statistics};
+use datafusion::common::{DataFusionError, Result, Statistics};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
@@ -143,10 +143,19 @@ impl ExecutionPlan for SegmentScan {
                 }
             }
         });
-        let shown = Arc::clone(&schema);
-        let rows = opened.try_flatten().map(move |batch| Ok(show(&batch.map_err(external)?, &shown)?));
+        let (shown, batch_rows) = (Arc::clone(&schema), self.scope.batch_rows);
+        let rows = opened.try_flatten().map(move |batch| {
+            let batch = show(&batch.map_err(external)?, &shown)?;
+            Ok::<_, DataFusionError>(stream::iter(slices(&batch, batch_rows)).map(Ok))
+        });
+        let rows = rows.try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
+}
+
+/// The batch in parts of at most `rows` rows, without copying. A batch without columns has only its length.
+fn slices(batch: &RecordBatch, rows: usize) -> Vec<RecordBatch> {
+    (0..batch.num_rows()).step_by(rows).map(|at| batch.slice(at, rows.min(batch.num_rows() - at))).collect()
 }
 
 type Batches = BoxStream<'static, Result<RecordBatch, StoreError>>;

@@ -1,10 +1,18 @@
-//! The tables as SQL shows them: ids as lower-case hex text, everything else as it is stored.
+//! The tables as SQL shows them: ids as lower-case hex text, histograms of one or two values written out, everything
+//! else as it is stored.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch, RecordBatchOptions, StringBuilder};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryBuilder, FixedSizeBinaryArray, RecordBatch, RecordBatchOptions, StringBuilder,
+};
+use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
+use daymark_sketch::Histogram;
+
+/// The column of stored distributions, and those that stand for it in rows of at most two values.
+pub(crate) const HIST: &str = "hist";
+pub(crate) const HIST_PARTS: [&str; 4] = ["hist_kind", "count", "min", "max"];
 
 /// The schema SQL sees for a stored one.
 pub(crate) fn shown_schema(stored: &Schema) -> SchemaRef {
@@ -22,6 +30,7 @@ pub(crate) fn show(stored: &RecordBatch, schema: &SchemaRef) -> Result<RecordBat
         let column = column.ok_or_else(|| ArrowError::SchemaError(format!("column {} is missing", field.name())))?;
         Ok(match column.as_fixed_size_binary_opt() {
             Some(ids) => hex_column(ids),
+            None if field.name() == HIST => whole_histograms(stored).unwrap_or_else(|| Arc::clone(column)),
             None => Arc::clone(column),
         })
     });
@@ -48,6 +57,25 @@ fn hex_column(ids: &FixedSizeBinaryArray) -> ArrayRef {
         texts.append_value(&text);
     }
     Arc::new(texts.finish())
+}
+
+/// The column of distributions with those of at most two values, which are not stored. `None` when a column is missing.
+fn whole_histograms(stored: &RecordBatch) -> Option<ArrayRef> {
+    let [kind, count, min, max] = HIST_PARTS.map(|name| stored.column_by_name(name));
+    let stored = stored.column_by_name(HIST)?.as_binary_opt::<i32>()?;
+    let (kind, count) = (kind?.as_string_opt::<i32>()?, count?.as_primitive_opt::<Int64Type>()?);
+    let (min, max) = (min?.as_primitive_opt::<Float64Type>()?, max?.as_primitive_opt::<Float64Type>()?);
+    let mut whole = BinaryBuilder::with_capacity(stored.len(), stored.value_data().len());
+    for row in 0..stored.len() {
+        if stored.is_valid(row) {
+            whole.append_value(stored.value(row));
+            continue;
+        }
+        let values = (count.value(row).max(0) as u64, min.value(row) as u64, max.value(row) as u64);
+        let few = (kind.value(row) == "hdr").then(|| Histogram::decode_row(None, values.0, values.1, values.2).ok());
+        whole.append_option(few.flatten().map(|histogram| histogram.encode()));
+    }
+    Some(Arc::new(whole.finish()))
 }
 
 /// The bytes of an id written in lower-case hex; `None` when the text is no id of `bytes` bytes.

@@ -15,7 +15,7 @@ use daymark_store::{Reader, StoreError, TableName, View};
 use crate::prune::Pruning;
 use crate::pushdown::Hints;
 use crate::scan::{Part, SegmentScan};
-use crate::shape::shown_schema;
+use crate::shape::{HIST, HIST_PARTS, shown_schema};
 
 /// How far before the time asked for the newest version of a trace may begin, nanoseconds: a late span moves the start
 /// of a trace back.
@@ -46,6 +46,7 @@ pub(crate) struct Scope {
     pub(crate) tenant: TenantId,
     pub(crate) receipt: SharedReceipt,
     pub(crate) parallel_segments: usize,
+    pub(crate) batch_rows: usize,
 }
 
 impl fmt::Debug for Scope {
@@ -150,6 +151,11 @@ impl TableProvider for StoreTable {
         if columns.is_empty() {
             // count(*) needs rows, not values: one small column stands for them.
             columns.push(self.table.nanos_column().to_owned());
+        }
+        if columns.iter().any(|column| column == HIST) {
+            let missing: Vec<&str> =
+                HIST_PARTS.into_iter().filter(|part| !columns.iter().any(|column| column == part)).collect();
+            columns.extend(missing.into_iter().map(str::to_owned));
         }
         let parts = if self.table.rows_are_versioned() {
             self.newest_traces(&pruning, time, columns.clone()).await?

@@ -6,6 +6,7 @@ mod fixture;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use daymark_model::TenantId;
 use daymark_sql::{Answer, Format, SqlEngine, SqlError, SqlOptions};
@@ -160,6 +161,119 @@ async fn every_limit_is_a_clear_error() {
         let error = csv(&engine_with(&fixture, options), statement).await.map(|(text, _)| text).unwrap_err();
         assert!(error.to_string().contains(option), "{statement}: {error}");
     }
+}
+
+#[tokio::test]
+async fn functions_that_grow_are_refused_before_they_run() {
+    let fixture = fixture().await;
+    let engine = engine(&fixture);
+    for (expression, option) in [
+        ("repeat('x', 2000000000)", "max_cell_bytes"),
+        ("repeat(repeat('x', 100000), 100000)", "max_c"),
+        ("repeat(body, 2000000)", "max_cell_bytes"),
+        ("repeat(repeat(body, 10000), 10000)", "max_cell_bytes"),
+        ("lpad('x', 2000000000)", "max_cell_bytes"),
+        ("rpad(body, 2000000000, 'ab')", "max_cell_bytes"),
+        ("length(repeat('x', 2000000000))", "max_cell_bytes"),
+        ("array_repeat(1, 2000000000)", "max_cell_bytes"),
+        ("levenshtein(repeat(body, 1000), repeat(body, 1000))", "max_cell_bytes"),
+        ("range(1, 9000000000)", "max_cell_bytes"),
+        ("generate_series(timestamp '2000-01-01', timestamp '2030-01-01', interval '1 second')", "max_cell_bytes"),
+        ("replace(repeat('x', 60000), 'x', repeat('y', 2000))", "max_cell_bytes"),
+        ("regexp_replace(repeat(body, 10000), '.', repeat('y', 1000), 'g')", "max_cell_bytes"),
+        ("repeat('x', 60000) || repeat('y', 60000)", "max_constant_bytes"),
+        ("concat(repeat(body, 10000), repeat(body, 10000), repeat(body, 10000))", "max_cell_bytes"),
+        ("repeat(body, 10000) || repeat(body, 10000) || repeat(body, 10000)", "max_cell_bytes"),
+        ("repeat('x', 100000)", "max_constant_bytes"),
+        ("string_agg(repeat(body, 20000), '')", "max_cell_bytes"),
+        ("array_agg(repeat(body, 20000))", "max_cell_bytes"),
+    ] {
+        let statement = format!("select {expression} from logs where match(body, 'payment')");
+        let error = csv(&engine, &statement).await.map(|(text, _)| text.len()).unwrap_err();
+        assert!(error.to_string().contains(option), "{statement}: {error}");
+    }
+    let few = SqlOptions { memory_bytes: 4 << 20, ..SqlOptions::default() };
+    let statement = "select sum(length(repeat(body, 20000))) from logs";
+    let error = csv(&engine_with(&fixture, few), statement).await.map(|(text, _)| text).unwrap_err();
+    assert!(error.to_string().contains("sql.memory_bytes"), "{error}");
+}
+
+#[tokio::test]
+async fn what_functions_made_is_given_back() {
+    let fixture = fixture().await;
+    let engine = engine_with(&fixture, SqlOptions { memory_bytes: 8 << 20, ..SqlOptions::default() });
+    // 44 bodies, each 2 kB: more than the memory in all rounds together, little in each.
+    for _ in 0..100 {
+        let (text, _) = csv(&engine, "select max(length(repeat(body, 100))) as n from logs").await.unwrap();
+        assert_eq!(text, "n\n4600\n");
+    }
+}
+
+#[tokio::test]
+async fn a_long_chain_of_operators_ends_no_process() {
+    let fixture = fixture().await;
+    let engine = engine(&fixture);
+    let max_operators = SqlOptions::default().max_operators;
+    for (first, rest) in [
+        ("select 1", " + 1"),
+        ("select true", " or true"),
+        ("select ''", " || ''"),
+        ("select 1", "::int"),
+        ("select 1", " union all select 1"),
+    ] {
+        let statement = |operators: usize| format!("{first}{}", rest.repeat(operators));
+        let most = csv(&engine, &statement(max_operators)).await;
+        assert!(most.is_ok(), "{rest}: {most:?}");
+        let error = csv(&engine, &statement(max_operators + 1)).await.map(|(text, _)| text).unwrap_err();
+        assert!(error.to_string().contains("sql.max_operators"), "{rest}: {error}");
+    }
+    let tables: Vec<String> = (0..101).map(|at| format!("logs l{at}")).collect();
+    let error = csv(&engine, &format!("select 1 from {}", tables.join(", "))).await.map(|(text, _)| text).unwrap_err();
+    assert!(error.to_string().contains("sql.max_tables"), "{error}");
+}
+
+#[tokio::test]
+async fn a_statement_nobody_waits_for_is_stopped() {
+    let fixture = fixture().await;
+    let engine = engine_with(&fixture, SqlOptions { threads: 1, timeout_ms: 600_000, ..SqlOptions::default() });
+    let rows = "generate_series(1, 2000000)";
+    for statement in [
+        format!("select sum(a.v * b.v) from {rows} a(v), {rows} b(v)"),
+        format!("select count(*) from {rows} a(v), {rows} b(v) where a.v * b.v < 0"),
+        format!("select count(*) from {rows} a(v) join {rows} b(v) on a.v % 2 = b.v % 2 and a.v + b.v < 0"),
+        format!("select count(*) from {rows} a(v), (select unnest(range(1, 5000)) as w) b where a.v = -b.w * a.v"),
+        "select count(*) from generate_series(1, 100000000000) a(v)".to_owned(),
+        "select count(length(concat(uuid(), a.v))) from generate_series(1, 100000000000) a(v)".to_owned(),
+    ] {
+        let tenant = TenantId::default();
+        let waiting = engine.run(&tenant, &statement, Format::Csv);
+        // Long enough for the statement to be in the midst of its work: each would take minutes.
+        assert!(tokio::time::timeout(Duration::from_millis(1_500), waiting).await.is_err(), "{statement}");
+        // The one thread of the engine is free again only when the statement has ended.
+        assert_eq!(csv(&engine, "select 1 as n").await.unwrap().0, "n\n1\n", "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn a_busy_statement_leaves_the_callers_threads_alone() {
+    let fixture = fixture().await;
+    let engine = engine_with(&fixture, SqlOptions { threads: 1, timeout_ms: 50, ..SqlOptions::default() });
+    // This test has one thread: were the statement planned or run on it, its time-out could not come.
+    let statement = "select max(levenshtein(repeat('a', 1000), repeat(a.v::varchar, 100))) \
+                     from generate_series(100000, 100000000) a(v)";
+    let error = csv(&engine, statement).await.map(|(text, _)| text).unwrap_err();
+    assert!(matches!(error, SqlError::Timeout { timeout_ms: 50 }), "{error}");
+}
+
+#[tokio::test]
+async fn a_table_that_pads_too_much_is_refused() {
+    let fixture = fixture().await;
+    let options = SqlOptions { max_answer_bytes: 300_000, ..SqlOptions::default() };
+    let engine = engine_with(&fixture, options);
+    let statement = "select case when body like 'Payment%' then repeat(body, 400) else body end as b from logs";
+    assert!(engine.run(&TenantId::default(), statement, Format::Csv).await.is_ok());
+    let error = engine.run(&TenantId::default(), statement, Format::Table).await.map(|answer| answer.text).unwrap_err();
+    assert!(error.to_string().contains("sql.max_answer_bytes"), "{error}");
 }
 
 #[tokio::test]
