@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daymark_guard::Drain;
-use daymark_model::UnixNanos;
+use daymark_model::{TenantId, UnixNanos};
 use daymark_store::{CollectorStatus, HotSource, Reader};
 
 use crate::burn::Unknown;
@@ -114,7 +114,9 @@ impl Evaluation {
         let options = &self.shared.options;
         let gone = |last_seen: UnixNanos| now.0.saturating_sub(last_seen.0) > options.agent_forget_ms * 1_000_000;
         let sends = |services: &[String]| services.contains(&slo.service);
-        let down = status.agents.iter().find(|a| a.silent && sends(&a.services) && !gone(a.last_seen));
+        let ours = |tenant: &TenantId| *tenant == self.shared.options.tenant;
+        let down =
+            status.agents.iter().find(|a| a.silent && ours(&a.tenant) && sends(&a.services) && !gone(a.last_seen));
         if let Some(agent) = down {
             return Some(Unknown::AgentDown { agent: agent.agent.to_string() });
         }

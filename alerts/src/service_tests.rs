@@ -249,6 +249,12 @@ async fn what_cannot_be_known_has_its_reason() {
     };
     let status =
         |watermark: UnixNanos| CollectorStatus { watermark, agents: vec![agent.clone()], ..CollectorStatus::default() };
+    let mut foreign = status(now.minus(6_000_000_000));
+    foreign.agents[0].tenant = TenantId::parse("acme").unwrap();
+    *role.collector.0.lock().unwrap() = Some(foreign);
+    role.evaluation.tick().await;
+    assert_ne!(role.unknown().as_deref(), Some("agent down: 07070707070707070707070707070707 is silent"));
+
     *role.collector.0.lock().unwrap() = Some(status(now.minus(6_000_000_000)));
     role.evaluation.tick().await;
     assert_eq!(role.unknown().as_deref(), Some("agent down: 07070707070707070707070707070707 is silent"));
