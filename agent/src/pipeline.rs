@@ -11,8 +11,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use daymark_model::{InFlight, Refusal, Signal};
-use daymark_wire::{IngestAnswer, IngestRequest, Payload, Walked, encode_batch};
+use daymark_model::{InFlight, Refusal, Signal, UnixNanos};
+use daymark_wire::{BatchView, IngestAnswer, IngestRequest, Payload, Walked, encode_batch};
 use tokio::sync::oneshot;
 
 use crate::agent::Shared;
@@ -26,13 +26,13 @@ const INVALID_ITEM: &str = "invalid_item";
 /// Carries one client request to the collector. `Ok` means that its items are durable there.
 pub(crate) async fn carry(shared: &Arc<Shared>, request: IngestRequest) -> Result<IngestAnswer, Refusal> {
     let (signal, payload, open) = receive(shared, &request)?;
-    let Derived { walked, metrics } = check_and_derive(shared, signal, &payload, &open).await?;
+    let Derived { walked, metrics, latest } = check_and_derive(shared, signal, &payload, &open).await?;
     let mut in_flight = shared.ledger.receive(signal, walked.items);
     in_flight.reject(INVALID_ITEM, walked.rejected);
     if in_flight.items() == 0 {
         return Ok(answer(&walked, IngestAnswer::default()));
     }
-    let batch = encode(signal, &payload, metrics.as_deref());
+    let batch = encode(signal, &payload, metrics.as_deref(), latest);
     let place = queue(shared, &mut in_flight, batch.len())?;
     let batch = stamp(shared, request, batch);
     let accounts = Accounts { in_flight, rejected: walked.rejected, _place: place, _open: open };
@@ -75,12 +75,13 @@ async fn check_and_derive(
     })
 }
 
-fn encode(signal: Signal, payload: &[u8], derived: Option<&[u8]>) -> Bytes {
-    match signal {
-        Signal::Traces => encode_batch(Some(payload), None, derived),
-        Signal::Logs => encode_batch(None, Some(payload), derived),
-        Signal::Metrics => encode_batch(None, None, Some(payload)),
-    }
+fn encode(signal: Signal, payload: &[u8], derived: Option<&[u8]>, latest: UnixNanos) -> Bytes {
+    let judged = BatchView { latest: Some(latest), metrics: derived, ..BatchView::default() };
+    encode_batch(&match signal {
+        Signal::Traces => BatchView { traces: Some(payload), ..judged },
+        Signal::Logs => BatchView { logs: Some(payload), ..judged },
+        Signal::Metrics => BatchView { metrics: Some(payload), ..judged },
+    })
 }
 
 /// Finds room for the batch, or turns the client away.

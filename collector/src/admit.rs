@@ -13,8 +13,7 @@ use daymark_wire::decode::{
     LogView, LogVisitor, MetricView, MetricVisitor, PointView, ResourceView, SpanView, TraceVisitor,
 };
 use daymark_wire::{
-    BatchView, DecodeError, DecodeLimits, Payload, TimeBounds, Walked, walk_logs_within, walk_metrics_within,
-    walk_traces_within,
+    BatchView, DecodeError, DecodeLimits, Payload, Walked, walk_logs_within, walk_metrics_within, walk_traces_within,
 };
 
 use crate::CollectorOptions;
@@ -37,7 +36,6 @@ pub(crate) struct Admitted {
 /// # Errors
 /// [`Refusal`] of class `Reject` when it does not decode or passes a limit.
 pub(crate) fn check(payload: &Payload, options: &CollectorOptions, received: UnixNanos) -> Result<Admitted, Refusal> {
-    let limits = limits_of(options, received);
     let bytes: &[u8] = payload.bytes();
     let (kind, parts) = match payload {
         Payload::Signal(Signal::Traces, _) => {
@@ -49,6 +47,7 @@ pub(crate) fn check(payload: &Payload, options: &CollectorOptions, received: Uni
         }
         Payload::Batch(_) => (FrameKind::Batch, BatchView::parse(bytes)?),
     };
+    let (limits, point_limits) = limits_of(&parts, options, received);
     let mut census = Census::default();
     let mut admitted = Admitted { kind, items: [0; 3], rejected: [0; 3], reason: None };
     let mut walk = |signal: Signal, walked: Result<Walked, DecodeError>| -> Result<(), Refusal> {
@@ -65,7 +64,7 @@ pub(crate) fn check(payload: &Payload, options: &CollectorOptions, received: Uni
         walk(Signal::Logs, walk_logs_within(logs, &mut census, limits))?;
     }
     if let Some(metrics) = parts.metrics {
-        walk(Signal::Metrics, walk_metrics_within(metrics, &mut census, limits))?;
+        walk(Signal::Metrics, walk_metrics_within(metrics, &mut census, point_limits))?;
     }
     admitted.rejected[Signal::Metrics as usize] += census.unsupported;
     admitted.reason = admitted.reason.or(census.reason);
@@ -79,9 +78,15 @@ pub(crate) fn check(payload: &Payload, options: &CollectorOptions, received: Uni
     Ok(admitted)
 }
 
-/// Which items of a request received at `received` count; admission and the applier ask the same question.
-pub(crate) fn limits_of(options: &CollectorOptions, received: UnixNanos) -> DecodeLimits {
-    DecodeLimits::at(TimeBounds::on_arrival(received, options.max_future_ms))
+/// Which items of a request received at `received` count, and which points of metrics; admission and the applier ask the
+/// same question.
+pub(crate) fn limits_of(
+    parts: &BatchView<'_>,
+    options: &CollectorOptions,
+    received: UnixNanos,
+) -> (DecodeLimits, DecodeLimits) {
+    let limits = DecodeLimits::at(parts.bounds(received, options.max_future_ms));
+    (limits, DecodeLimits::at(parts.point_bounds(received, options.max_future_ms)))
 }
 
 fn limit(what: &str, got: u64, limit: u64, advice: &str) -> Result<(), Refusal> {

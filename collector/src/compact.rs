@@ -31,7 +31,7 @@ pub(crate) async fn run(shared: Arc<Shared>, drain: Drain) {
             () = drain.begun() => return,
             result = compact(&shared, &mut skipped) => {
                 if let Err(error) = result {
-                    tracing::warn!(%error, "small segments not merged yet");
+                    tracing::warn!(%error, "tenants not listed, small segments not merged yet");
                 }
             }
         }
@@ -45,7 +45,10 @@ async fn compact(shared: &Shared, skipped: &mut Skipped) -> Result<(), StoreErro
             let mut options = shared.options.compact.clone();
             options.window_ns = options.window_ns.min((hours.saturating_mul(HOUR_NS) / RETENTION_PARTS).max(1));
             let skip = skipped.entry((tenant.clone(), table)).or_default();
-            merge_all(shared, &tenant, table, &options, skip).await?;
+            // One table in trouble does not stop the others.
+            if let Err(error) = merge_all(shared, &tenant, table, &options, skip).await {
+                tracing::warn!(%tenant, %table, %error, "small segments not merged yet");
+            }
         }
     }
     Ok(())

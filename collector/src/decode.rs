@@ -49,13 +49,13 @@ pub(crate) fn apply(
 ) -> Result<Applied, CollectorError> {
     let broken = |source| CollectorError::Frame { offset: frame.offset.0, source };
     let payload: &[u8] = &frame.payload;
-    let limits = admit::limits_of(options, frame.received);
     let parts = match frame.kind {
         FrameKind::Traces => BatchView { traces: Some(payload), ..BatchView::default() },
         FrameKind::Logs => BatchView { logs: Some(payload), ..BatchView::default() },
         FrameKind::Metrics => BatchView { metrics: Some(payload), ..BatchView::default() },
         FrameKind::Batch => BatchView::parse(payload).map_err(broken)?,
     };
+    let (limits, point_limits) = admit::limits_of(&parts, options, frame.received);
     let wants = |table: TableName| frame.offset > tenant.consumed[at(table)];
     let wanted = TableName::ALL.map(wants);
     let mut stage = Stage {
@@ -78,7 +78,7 @@ pub(crate) fn apply(
         walk_logs_within(logs, &mut Logs(&mut stage), limits).map_err(broken)?;
     }
     if let Some(metrics) = parts.metrics {
-        walk_metrics_within(metrics, &mut Points(&mut stage), limits).map_err(broken)?;
+        walk_metrics_within(metrics, &mut Points(&mut stage), point_limits).map_err(broken)?;
     }
     let Stage { tenant, applied, failed, .. } = stage;
     tenant.stitcher.make_room(frame.offset, &mut tenant.traces)?;

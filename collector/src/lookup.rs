@@ -62,6 +62,10 @@ async fn from_segments(
     let reader = Reader::new(shared.store.clone(), None);
     let view = reader.view(tenant, TableName::Traces, TimeRange::ALL).await?;
     for segment in newest_first(&view) {
+        // Every row is a complete summary. A segment that ends before a row that was found holds no newer one; one that
+        // ends after it may, because merged segments overlap in offsets.
+        let ends = segment.meta().offsets.1;
+        missing.retain(|id| found.get(id).is_none_or(|row| row.version < ends));
         if missing.is_empty() {
             break;
         }
@@ -77,8 +81,6 @@ async fn from_segments(
         for batch in segment.read(&ReadSpec::default().filter(one_of(asked))).await? {
             keep_newest(found, read_trace_rows(&batch, |_| true));
         }
-        // Every row is a complete summary: the first one found is the newest.
-        missing.retain(|id| !found.contains_key(id));
     }
     Ok(())
 }

@@ -29,15 +29,19 @@ pub(crate) async fn run(shared: Arc<Shared>, drain: Drain) {
 /// Drops what is old now.
 ///
 /// # Errors
-/// When a table cannot be read or changed.
+/// When the tenants cannot be listed; a table that cannot be read or changed is told and left for the next time.
 pub(crate) async fn retain(shared: &Shared) -> Result<(), CollectorError> {
     let now = shared.clock.now();
     for tenant in shared.store.tenants().await? {
         for table in TableName::ALL {
             let older_than = now.minus(shared.options.retention.hours(table).saturating_mul(HOUR_NS));
-            let dropped = shared.store.table(&tenant, table).retain(older_than).await?;
-            if dropped.segments > 0 {
-                tracing::info!(%tenant, %table, segments = dropped.segments, rows = dropped.rows, "old rows dropped");
+            match shared.store.table(&tenant, table).retain(older_than).await {
+                Ok(dropped) if dropped.segments > 0 => {
+                    tracing::info!(%tenant, %table, segments = dropped.segments, rows = dropped.rows, "old rows dropped");
+                }
+                Ok(_) => {}
+                // One table in trouble does not stop the others.
+                Err(error) => tracing::warn!(%tenant, %table, %error, "old segments not dropped yet"),
             }
         }
     }

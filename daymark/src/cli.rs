@@ -90,8 +90,9 @@ pub(crate) struct UpArgs {
 /// Limits of queries an operator may want to change.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct QueryTuning {
-    /// A query or SQL statement that takes longer is stopped, and answered with this limit.
-    #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
+    /// A query or SQL statement that takes longer is stopped, and answered with this limit. Files that it may still read stay for
+    /// ten minutes after they were merged or dropped.
+    #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=300_000))]
     pub(crate) query_timeout_ms: u64,
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Derived {
     pub(crate) walked: Walked,
     /// An `ExportMetricsServiceRequest`; none when there was nothing to derive from.
     pub(crate) metrics: Option<Vec<u8>>,
+    /// The latest time that an item could have.
+    pub(crate) latest: UnixNanos,
 }
 
 /// A request that is refused as a whole.
@@ -77,7 +79,8 @@ impl DeriverPool {
     /// Checks a request that arrived at `arrived` and derives from it.
     pub(crate) fn derive(&self, signal: Signal, payload: &[u8], arrived: UnixNanos) -> Result<Derived, Unsound> {
         let mut series = self.take();
-        let limits = DecodeLimits::at(TimeBounds::on_arrival(arrived, self.max_future_ms));
+        let bounds = TimeBounds::on_arrival(arrived, self.max_future_ms);
+        let limits = DecodeLimits::at(bounds);
         let (metric, walked) = match signal {
             Signal::Traces => {
                 (SPAN_DURATION, walk_traces_within(payload, &mut SpanDurations::new(&mut series), limits))
@@ -102,7 +105,7 @@ impl DeriverPool {
         }
         let metrics = (!series.is_empty()).then(|| encode::metrics_request(metric, &mut series));
         self.give_back(series);
-        Ok(Derived { walked, metrics })
+        Ok(Derived { walked, metrics, latest: bounds.latest })
     }
 
     fn take(&self) -> SeriesMap {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use daymark_model::{AgentId, Signal, Stamp, TenantId};
-use daymark_wire::{IngestRequest, Payload, content_hash, encode_batch};
+use daymark_wire::{BatchView, IngestRequest, Payload, content_hash, encode_batch};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -175,7 +175,7 @@ pub fn request(signal: Signal, payload: Bytes) -> IngestRequest {
 pub fn stamped(sequence: u64, traces: Option<&[u8]>, metrics: Option<&[u8]>) -> IngestRequest {
     IngestRequest {
         tenant: TenantId::default(),
-        payload: Payload::Batch(encode_batch(traces, None, metrics)),
+        payload: Payload::Batch(encode_batch(&BatchView { traces, metrics, ..BatchView::default() })),
         stamp: Some(Stamp { agent: AgentId([7; 16]), epoch: 1, sequence }),
         closed_until: None,
         content_hash: u128::from(sequence) + 1_000_000,

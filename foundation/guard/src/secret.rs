@@ -24,13 +24,20 @@ pub fn shared_key(path: &Path) -> std::io::Result<String> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            let key = random_key();
-            file.write_all(key.as_bytes())?;
-            file.sync_all()?;
-            Ok(key)
-        }
+    match existing_key(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        known => return known,
+    }
+    // Written whole under another name first: nobody ever reads half a key.
+    let key = random_key();
+    let draft = path.with_extension(format!("{}.draft", random_key()));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    file.write_all(key.as_bytes())?;
+    file.sync_all()?;
+    let linked = std::fs::hard_link(&draft, path);
+    std::fs::remove_file(&draft)?;
+    match linked {
+        Ok(()) => Ok(key),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => existing_key(path),
         Err(error) => Err(error),
     }
@@ -39,7 +46,7 @@ pub fn shared_key(path: &Path) -> std::io::Result<String> {
 /// The key in the file at `path`, which somebody else made.
 ///
 /// # Errors
-/// When the file cannot be read or is not whole: another role may be writing it at this moment, or died while it did.
+/// When the file cannot be read or is not whole.
 pub fn existing_key(path: &Path) -> std::io::Result<String> {
     let key = std::fs::read_to_string(path)?;
     match key.len() == KEY_DIGITS {

@@ -5,16 +5,19 @@
 //!   bytes traces  = 1;  // ExportTraceServiceRequest
 //!   bytes logs    = 2;  // ExportLogsServiceRequest
 //!   bytes metrics = 3;  // ExportMetricsServiceRequest
+//!   bytes latest  = 4;  // fixed64: items of later times were rejected by the agent
 //! }
 //! ```
 //!
 //! Invariants:
+//! - the agent has judged the items: a collector leaves out the same ones, whatever its own clock says;
 //! - each part occurs at most once; fields that are not known are skipped;
 //! - one batch is one frame of the ingest log: a derived metric and the spans it counts are durable together.
 
 use bytes::Bytes;
+use daymark_model::UnixNanos;
 
-use crate::{DecodeError, decode, proto};
+use crate::{DecodeError, TimeBounds, decode, proto};
 
 /// The parts of a batch, borrowed from its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +28,12 @@ pub struct BatchView<'a> {
     pub logs: Option<&'a [u8]>,
     /// An `ExportMetricsServiceRequest`.
     pub metrics: Option<&'a [u8]>,
+    /// The latest time that the agent let an item have.
+    pub latest: Option<UnixNanos>,
 }
+
+/// Points that an agent derived carry the end of their window, which lies so much behind the items at most, nanoseconds.
+pub const DERIVED_WINDOW_NS: u64 = 10_000_000_000;
 
 impl<'a> BatchView<'a> {
     /// Splits a batch into its parts without decoding them.
@@ -34,22 +42,40 @@ impl<'a> BatchView<'a> {
     /// [`DecodeError`] when the bytes are not a `Batch` or a part occurs twice.
     pub fn parse(bytes: &'a [u8]) -> Result<BatchView<'a>, DecodeError> {
         let mut batch = BatchView::default();
+        let mut latest: Option<&[u8]> = None;
         decode::messages(bytes, |number, part| {
             let slot = match number {
                 1 => &mut batch.traces,
                 2 => &mut batch.logs,
                 3 => &mut batch.metrics,
+                4 => &mut latest,
                 _ => return true,
             };
             slot.replace(part).is_none()
         })?;
+        batch.latest = latest.and_then(|bytes| bytes.try_into().ok()).map(|bytes| UnixNanos(u64::from_le_bytes(bytes)));
         Ok(batch)
+    }
+
+    /// Times that items of a batch received at `received` may have: those that its agent let pass, or, without an agent's
+    /// word, those that a request can hold on arrival.
+    pub fn bounds(&self, received: UnixNanos, max_future_ms: u64) -> TimeBounds {
+        self.latest.map_or_else(|| TimeBounds::on_arrival(received, max_future_ms), TimeBounds::until)
+    }
+
+    /// Times that points of its metrics may have: derived ones end after the items they count.
+    pub fn point_bounds(&self, received: UnixNanos, max_future_ms: u64) -> TimeBounds {
+        let bounds = self.bounds(received, max_future_ms);
+        let derived = self.traces.is_some() || self.logs.is_some();
+        if derived { TimeBounds::until(bounds.latest.plus(DERIVED_WINDOW_NS)) } else { bounds }
     }
 }
 
 /// Writes a batch; parts that are `None` are left out.
-pub fn encode_batch(traces: Option<&[u8]>, logs: Option<&[u8]>, metrics: Option<&[u8]>) -> Bytes {
-    let parts = [(1, traces), (2, logs), (3, metrics)];
+pub fn encode_batch(batch: &BatchView<'_>) -> Bytes {
+    let latest = batch.latest.map(|latest| latest.0.to_le_bytes());
+    let latest = latest.as_ref().map(|bytes| &bytes[..]);
+    let parts = [(1, batch.traces), (2, batch.logs), (3, batch.metrics), (4, latest)];
     let capacity = parts.iter().filter_map(|(_, part)| part.map(|bytes| bytes.len() + 11)).sum();
     let mut out = Vec::with_capacity(capacity);
     for (number, part) in parts {
@@ -67,18 +93,29 @@ mod tests {
 
     #[test]
     fn a_batch_comes_back_in_parts() {
-        for (traces, logs, metrics) in [(None, None, None), (Some(&b"t"[..]), None, Some(&b""[..]))] {
-            let bytes = encode_batch(traces, logs, metrics);
-            assert_eq!(BatchView::parse(&bytes).unwrap(), BatchView { traces, logs, metrics });
+        let whole = BatchView { traces: Some(b"t"), metrics: Some(b""), latest: Some(UnixNanos(7)), logs: None };
+        for batch in [BatchView::default(), whole] {
+            assert_eq!(BatchView::parse(&encode_batch(&batch)).unwrap(), batch);
         }
-        let unknown = [&encode_batch(Some(b"t"), Some(b"l"), None)[..], &[0x78, 1]].concat();
-        let expected = BatchView { traces: Some(b"t"), logs: Some(b"l"), metrics: None };
-        assert_eq!(BatchView::parse(&unknown).unwrap(), expected);
+        let batch = BatchView { traces: Some(b"t"), logs: Some(b"l"), ..BatchView::default() };
+        let unknown = [&encode_batch(&batch)[..], &[0x78, 1]].concat();
+        assert_eq!(BatchView::parse(&unknown).unwrap(), batch);
+    }
+
+    #[test]
+    fn the_agent_has_the_word_on_times() {
+        let received = UnixNanos::from_seconds(2_000_000_000);
+        let judged = BatchView { traces: Some(b""), latest: Some(UnixNanos::from_seconds(1)), ..BatchView::default() };
+        assert_eq!(judged.bounds(received, 1_000).latest, UnixNanos::from_seconds(1));
+        assert_eq!(judged.point_bounds(received, 1_000).latest, UnixNanos::from_seconds(11));
+        let own = BatchView { metrics: Some(b""), ..BatchView::default() };
+        assert_eq!(own.bounds(received, 1_000).latest, UnixNanos::from_seconds(2_000_000_001));
+        assert_eq!(own.point_bounds(received, 1_000), own.bounds(received, 1_000));
     }
 
     #[test]
     fn broken_batches_are_refused() {
-        let twice = encode_batch(Some(b"t"), None, None).repeat(2);
+        let twice = encode_batch(&BatchView { traces: Some(b"t"), ..BatchView::default() }).repeat(2);
         let error = BatchView::parse(&twice).unwrap_err();
         assert_eq!((error.problem, error.position), (Problem::Repeated, 3));
         assert_eq!(BatchView::parse(&[0x0a, 5, 1]).unwrap_err().problem, Problem::Truncated);

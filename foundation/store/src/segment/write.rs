@@ -20,6 +20,10 @@ use crate::{StoreError, Table, TableName};
 /// Batches read ahead of the writer of [`write_segment_from`].
 const BATCHES_AHEAD: usize = 2;
 
+/// A row group of a merger ends before its rows take more memory than this: whoever reads it holds a batch of it, and rows
+/// that compress well would otherwise be more than a reader can hold.
+const GROUP_BYTES: usize = 128 << 20;
+
 /// How a segment is written.
 #[derive(Clone, Debug)]
 pub struct SegmentOptions {
@@ -97,8 +101,15 @@ pub(crate) async fn write_segment_from(
         let mut writer = ArrowWriter::try_new(&mut bytes, name.schema(), Some(properties)).map_err(parquet)?;
         let indexed = options.index && name == TableName::Logs;
         let mut index = indexed.then(|| IndexBuilder::new(options.index_page_rows.max(1))).transpose()?;
+        let mut group_bytes = 0;
         while let Some(batch) = receiver.blocking_recv() {
             check_schema(name, std::slice::from_ref(&batch))?;
+            let batch_bytes = batch.get_array_memory_size();
+            if group_bytes + batch_bytes > GROUP_BYTES {
+                writer.flush().map_err(parquet)?;
+                group_bytes = 0;
+            }
+            group_bytes += batch_bytes;
             writer.write(&batch).map_err(parquet)?;
             let bodies = batch.column_by_name("body").and_then(|bodies| bodies.as_string_opt::<i32>());
             if let (Some(index), Some(bodies)) = (&mut index, bodies) {

@@ -116,7 +116,7 @@ impl Table {
         Ok(())
     }
 
-    fn unsettle(&self) {
+    pub(super) fn unsettle(&self) {
         self.inner.settled.store(false, Release);
     }
 }

@@ -8,8 +8,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use daymark_model::Classify;
-use daymark_model::ErrorClass;
+use daymark_model::{Classify, ErrorClass, UnixNanos};
 use futures::{StreamExt, TryStreamExt};
 
 use super::Table;
@@ -70,7 +69,8 @@ impl Table {
         skip: &mut HashSet<String>,
     ) -> Result<Option<Compacted>, StoreError> {
         let snapshot = self.snapshot().await?;
-        let Some(inputs) = choose(&snapshot.segments, options, skip) else { return Ok(None) };
+        let now = self.inner.shared.options.clock.now();
+        let Some(inputs) = choose(&snapshot.segments, options, skip, now) else { return Ok(None) };
         for input in &inputs {
             // Reads the footer, which is needed anyhow: a damaged file is told by name.
             if let Err(error) = Segment::new(self.clone(), Arc::clone(input)).footer().await {
@@ -137,17 +137,20 @@ fn choose(
     segments: &[Arc<SegmentMeta>],
     options: &CompactOptions,
     skip: &HashSet<String>,
+    now: UnixNanos,
 ) -> Option<Vec<Arc<SegmentMeta>>> {
+    let window_of = |time: UnixNanos| time.0 / options.window_ns.max(1);
     let mut windows: BTreeMap<u64, Vec<&Arc<SegmentMeta>>> = BTreeMap::new();
     for segment in segments {
         if bytes(segment) <= options.max_bytes / 2 && !skip.contains(&segment.path) {
-            windows.entry(segment.time.1.0 / options.window_ns.max(1)).or_default().push(segment);
+            windows.entry(window_of(segment.time.1)).or_default().push(segment);
         }
     }
-    let newest = segments.iter().map(|segment| segment.time.1.0 / options.window_ns.max(1)).max()?;
+    // Rows ahead of the clock do not make the present a stretch that is over.
+    let newest = segments.iter().map(|segment| window_of(segment.time.1)).max()?.min(window_of(now));
     let mut chosen = windows.into_iter().rev().find_map(|(window, mut small)| {
         small.sort_by_key(|segment| (tier(segment, options), segment.offsets, segment.path.clone()));
-        match window == newest {
+        match window >= newest {
             true => small.chunk_by(|a, b| tier(a, options) == tier(b, options)).find_map(|like| {
                 let like = fitting(like, options);
                 (like.len() >= options.fan_in.max(2)).then_some(like)
@@ -177,7 +180,7 @@ fn tier(segment: &SegmentMeta, options: &CompactOptions) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use daymark_model::{LogOffset, UnixNanos};
+    use daymark_model::LogOffset;
 
     use super::*;
 
@@ -199,7 +202,7 @@ mod tests {
     fn chosen(segments: &[Arc<SegmentMeta>], skip: &[&str]) -> Vec<String> {
         let options = CompactOptions { fan_in: 3, window_ns: WINDOW, max_bytes: 10 << 20, ..CompactOptions::default() };
         let skip = skip.iter().map(|&path| path.to_owned()).collect();
-        let found = choose(segments, &options, &skip).unwrap_or_default();
+        let found = choose(segments, &options, &skip, UnixNanos(5_500)).unwrap_or_default();
         found.iter().map(|segment| segment.path.trim_end_matches(".parquet").to_owned()).collect()
     }
 
@@ -226,6 +229,12 @@ mod tests {
             segment(5, 5_000, 9),
         ];
         assert_eq!(chosen(&newest_first, &[]), ["003", "004"]);
+    }
+
+    #[test]
+    fn rows_ahead_of_the_clock_do_not_end_the_present() {
+        let segments = [segment(1, 5_100, 1_000), segment(2, 5_200, 1_000), segment(3, 99_000, 1_000)];
+        assert!(chosen(&segments, &[]).is_empty());
     }
 
     #[test]

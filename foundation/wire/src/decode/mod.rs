@@ -210,7 +210,7 @@ pub(crate) fn messages<'a>(payload: &'a [u8], mut part: impl FnMut(u32, &'a [u8]
     let mut read = || {
         let mut fields = wire::Fields::of(payload);
         while let Some(field) = fields.next()? {
-            let name = ["traces", "logs", "metrics"].get(field.number as usize - 1);
+            let name = ["traces", "logs", "metrics", "latest"].get(field.number as usize - 1);
             let Some(name) = name else { continue };
             if !part(field.number, field.bytes(name)?) {
                 return Err(field.fault(name, crate::Problem::Repeated));

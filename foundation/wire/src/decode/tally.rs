@@ -29,8 +29,12 @@ impl TimeBounds {
     /// What a request that arrived at `arrived` can hold: nothing before the year 2000, nothing more than
     /// `max_future_ms` ahead.
     pub fn on_arrival(arrived: UnixNanos, max_future_ms: u64) -> TimeBounds {
-        let latest = arrived.0.saturating_add(max_future_ms.saturating_mul(1_000_000)).min(TIME_MAX);
-        TimeBounds { earliest: UnixNanos(EARLIEST_NS), latest: UnixNanos(latest) }
+        TimeBounds::until(UnixNanos(arrived.0.saturating_add(max_future_ms.saturating_mul(1_000_000))))
+    }
+
+    /// Nothing before the year 2000, nothing after `latest`.
+    pub fn until(latest: UnixNanos) -> TimeBounds {
+        TimeBounds { earliest: UnixNanos(EARLIEST_NS), latest: UnixNanos(latest.0.min(TIME_MAX)) }
     }
 }
 

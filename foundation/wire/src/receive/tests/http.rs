@@ -282,7 +282,11 @@ async fn client_and_listener_understand_each_other() {
     let stamp = Stamp { agent: AgentId([7; 16]), epoch: 3, sequence: 41 };
     let request = IngestRequest {
         tenant: acme.clone(),
-        payload: Payload::Batch(crate::encode_batch(Some(b""), None, Some(b""))),
+        payload: Payload::Batch(crate::encode_batch(&crate::BatchView {
+            traces: Some(b""),
+            metrics: Some(b""),
+            ..Default::default()
+        })),
         stamp: Some(stamp),
         closed_until: Some(UnixNanos(1_700_000_000_000_000_000)),
         content_hash: u128::MAX - 5,
