@@ -110,6 +110,7 @@ async fn retention_still_drops_whole_segments() {
             publish(&table, logs(number + 1, &[("x", minute * MINUTE + part)]), number + 2).await;
         }
     }
+    scene.clock.set(UnixNanos(START.0 + 5 * MINUTE + 1));
     let options = CompactOptions { window_ns: MINUTE, ..options() };
     let mut skip = HashSet::new();
     while table.compact(&options, &mut skip).await.unwrap().is_some() {}
