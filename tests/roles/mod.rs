@@ -68,6 +68,7 @@ async fn daymark_watches_itself(apart: bool, services: &[&str]) {
     }
     let users = system.ask().sql_count("select count(*) from logs").await;
     assert_eq!(users, 0, "own telemetry is not among the users'");
+    system.ask().ledger_balances().await;
     system.stop();
 }
 
