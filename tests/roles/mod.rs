@@ -55,7 +55,7 @@ async fn daymark_watches_itself(apart: bool, services: &[&str]) {
     let key = std::fs::read_to_string(system.data_dir().join("telemetry.key")).unwrap();
     let own = system.ask().with_key(&key);
     let expected: BTreeSet<String> = services.iter().map(|service| (*service).to_owned()).collect();
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(90);
     loop {
         let rows = own.sql("select distinct service_name from logs").await;
         let logging: BTreeSet<String> = rows.iter().map(|row| row[0].as_str().unwrap().to_owned()).collect();
