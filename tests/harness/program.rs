@@ -4,6 +4,7 @@ use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// The repository.
@@ -19,9 +20,21 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
-/// A local address nobody listens on. Somebody may take it before we do; a test then fails loudly at start.
+/// Ports below those that the system gives to clients, so that no connection takes one before the program binds it.
+const PORTS: std::ops::Range<u16> = 12_000..32_000;
+
+/// A local address nobody listens on, another one at each call of this process.
 pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Test processes that run side by side begin at different ports.
+    let begin = std::process::id() as u16 % 199 * 100;
+    for _ in PORTS {
+        let port = PORTS.start + (begin + NEXT.fetch_add(1, Relaxed) % 19_000) % (PORTS.end - PORTS.start);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return SocketAddr::from(([127, 0, 0, 1], port));
+        }
+    }
+    panic!("no free port in {PORTS:?}");
 }
 
 /// A running process. Its output goes to a file, shown when it fails to start.

@@ -104,7 +104,7 @@ impl SqlError {
 }
 
 /// The error of type `E` among the causes of `error`.
-fn cause<'e, E: std::error::Error + 'static>(error: &'e DataFusionError) -> Option<&'e E> {
+fn cause<E: std::error::Error + 'static>(error: &DataFusionError) -> Option<&E> {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<E>() {

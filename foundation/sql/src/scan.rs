@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -146,16 +147,25 @@ impl ExecutionPlan for SegmentScan {
         let (shown, batch_rows) = (Arc::clone(&schema), self.scope.batch_rows);
         let rows = opened.try_flatten().map(move |batch| {
             let batch = show(&batch.map_err(external)?, &shown)?;
-            Ok::<_, DataFusionError>(stream::iter(slices(&batch, batch_rows)).map(Ok))
+            Ok::<_, DataFusionError>(stream::iter(in_parts(batch, batch_rows)))
         });
         let rows = rows.try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
 }
 
-/// The batch in parts of at most `rows` rows, without copying. A batch without columns has only its length.
-fn slices(batch: &RecordBatch, rows: usize) -> Vec<RecordBatch> {
-    (0..batch.num_rows()).step_by(rows).map(|at| batch.slice(at, rows.min(batch.num_rows() - at))).collect()
+/// The batch in parts of at most `rows` rows. Parts are copies: a slice would be charged for all it shares, by sorts and by
+/// the limit of an answer, as often as there are slices.
+fn in_parts(batch: RecordBatch, rows: usize) -> impl Iterator<Item = Result<RecordBatch, DataFusionError>> {
+    let length = batch.num_rows();
+    (0..length).step_by(rows.max(1)).map(move |at| {
+        let end = length.min(at + rows);
+        // A batch without columns has only its length.
+        if batch.num_columns() == 0 || (at, end) == (0, length) {
+            return Ok(batch.slice(at, end - at));
+        }
+        Ok(take_record_batch(&batch, &UInt32Array::from_iter_values(at as u32..end as u32))?)
+    })
 }
 
 type Batches = BoxStream<'static, Result<RecordBatch, StoreError>>;
@@ -205,5 +215,34 @@ fn note_damage(
             None
         }
         passed => Some(passed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, ListArray, RecordBatchOptions};
+    use arrow::datatypes::{Int64Type, Schema};
+
+    use super::*;
+    use crate::size::column_bytes;
+
+    #[test]
+    fn parts_are_charged_for_their_own_rows_only() {
+        let rows = (0..10_000).map(|row| Some(vec![Some(row); 4]));
+        let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(rows));
+        let batch = RecordBatch::try_from_iter([("lists", lists)]).unwrap();
+        let whole = column_bytes(batch.column(0));
+        let parts: Vec<RecordBatch> = in_parts(batch, 100).collect::<Result<_, _>>().unwrap();
+        let sum: usize = parts.iter().map(|part| column_bytes(part.column(0))).sum();
+        assert_eq!((parts.len(), parts.iter().map(RecordBatch::num_rows).sum::<usize>()), (100, 10_000));
+        assert!(sum < whole * 2, "{sum} bytes in parts, {whole} in one");
+    }
+
+    #[test]
+    fn a_batch_without_columns_keeps_its_length() {
+        let options = RecordBatchOptions::new().with_row_count(Some(250));
+        let batch = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options).unwrap();
+        let rows: Vec<usize> = in_parts(batch, 100).map(|part| part.unwrap().num_rows()).collect();
+        assert_eq!(rows, [100, 100, 50]);
     }
 }

@@ -18,7 +18,7 @@ use crate::rows::{ints, longs};
 use crate::scan::{self, Wanted};
 
 const DEFAULT_LIMIT: usize = 100;
-/// Where the indexes leave no more rows than this to look at, one pass reads everything; else the first pass only counts.
+/// Where the indexes leave no more rows than this to look at, unpublished ones included, one pass reads everything; else the first pass only counts.
 const ONE_PASS_ROWS: u64 = 65_536;
 
 /// What severity numbers are stored as, and records without number and word.
@@ -161,7 +161,8 @@ async fn count(app: &App, tenant: &TenantId, search: &Search, receipt: &mut Rece
     let mut view = app.view(tenant, TableName::Logs, search.range).await?;
     let mut wanted = search.wanted(vec!["time_unix_nano", "severity_number"]);
     let pruned = scan::prune(&view, &wanted).await?;
-    let one_pass = search.limit > 0 && pruned.rows <= ONE_PASS_ROWS;
+    let hot: usize = view.hot.iter().map(RecordBatch::num_rows).sum();
+    let one_pass = search.limit > 0 && pruned.rows + hot as u64 <= ONE_PASS_ROWS;
     if one_pass {
         wanted.columns = COLUMNS.to_vec();
     }

@@ -53,8 +53,11 @@ pub fn read_key_file(path: &Path) -> Result<Vec<(String, TenantId)>, KeyFileErro
     Ok(read_lines(path)?.into_iter().map(|(_, key)| key).collect())
 }
 
+/// The number of a line, and its key and tenant.
+type NumberedLine = (usize, (String, TenantId));
+
 /// The keys with the numbers of their lines.
-fn read_lines(path: &Path) -> Result<Vec<(usize, (String, TenantId))>, KeyFileError> {
+fn read_lines(path: &Path) -> Result<Vec<NumberedLine>, KeyFileError> {
     let named = || path.to_owned();
     let text = std::fs::read_to_string(path).map_err(|source| KeyFileError::Read { path: named(), source })?;
     let mut keys = Vec::new();
