@@ -1,8 +1,10 @@
 //! Stitching: spans to traces, records to traces by correlation, whichever side comes first.
 
+use std::collections::HashSet;
+
 use arrow::array::{Array, AsArray};
 use daymark_model::{Signal, TenantId};
-use daymark_store::TableName;
+use daymark_store::{CompactOptions, TableName};
 
 use crate::otlp::{self, TestLog, TestSpan, request};
 use crate::world::{World, options, texts};
@@ -66,6 +68,30 @@ async fn forgotten_traces_take_late_spans_from_their_stored_row() {
     let traces = world.traces().await;
     assert_eq!(traces.len(), 60);
     assert!(traces.values().all(|trace| *trace == (2, 0, "complete".to_owned())), "{traces:?}");
+}
+
+/// Scenario: of three segments of traces the first and the last are merged, so that an old row of a trace lies in the segment
+/// that ends last; then a restart, then a late span. Guarantees: it is added to the newest row, not to the old one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_span_finds_the_newest_row_among_merged_segments() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::start(dir.path()).await;
+    for spans in [span(1, 1, None), span(1, 2, Some(1)), span(2, 3, None)] {
+        send_spans(&world, &[spans]).await;
+        world.seal_all().await;
+    }
+    let table = world.handle.store().table(&TenantId::default(), TableName::Traces);
+    let segments = table.snapshot().await.unwrap().segments;
+    assert_eq!(segments.len(), 3);
+    let mut middle = HashSet::from([segments[1].path.clone()]);
+    let merge = CompactOptions { fan_in: 2, ..CompactOptions::default() };
+    assert_eq!(table.compact(&merge, &mut middle).await.unwrap().unwrap().segments, 2);
+    world.stop().await;
+
+    let world = World::start(dir.path()).await;
+    send_spans(&world, &[span(1, 4, Some(1))]).await;
+    world.seal_all().await;
+    assert_eq!(world.traces().await[&1], (3, 0, "complete".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

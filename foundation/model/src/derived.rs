@@ -36,7 +36,7 @@ pub struct DerivedAttribute {
 pub enum MetricName {
     /// Derived here: its attributes are known.
     Derived(&'static DerivedMetric),
-    /// Within two letters of this derived metric, so probably mistyped.
+    /// Within two letters of this derived metric and with the same first word, so probably mistyped.
     Mistyped(&'static str),
     /// A metric that clients send: nothing is known about it.
     Foreign,
@@ -74,7 +74,11 @@ pub fn metric_name(name: &str) -> MetricName {
     }
     // Names are at most 255 bytes; a longer one is not near any of ours.
     let chars = |text: &str| text.to_lowercase().chars().take(64).collect::<Vec<char>>();
-    let near = |metric: &&DerivedMetric| edits(&chars(name), &chars(metric.name)) <= MISTYPED_EDITS;
+    // Another first word is another family of metrics: `event.duration` is a client's own.
+    let family = |name: &str| name.split('.').next().map(str::to_lowercase);
+    let near = |metric: &&DerivedMetric| {
+        family(name) == family(metric.name) && edits(&chars(name), &chars(metric.name)) <= MISTYPED_EDITS
+    };
     DERIVED_METRICS.iter().find(near).map_or(MetricName::Foreign, |metric| MetricName::Mistyped(metric.name))
 }
 
@@ -106,6 +110,8 @@ mod tests {
         check("events.duration", MetricName::Derived(&DERIVED_METRICS[1]));
         check("traces.span.metrics.duratoin", MetricName::Mistyped(SPAN_DURATION));
         check("traces.spans.metrics.duration", MetricName::Mistyped(SPAN_DURATION));
+        check("events.duratoin", MetricName::Mistyped(EVENT_DURATION));
+        check("event.duration", MetricName::Foreign);
         check("traces.span.metrics.calls", MetricName::Foreign);
         check("http.server.request.duration", MetricName::Foreign);
         check(&"x".repeat(100_000), MetricName::Foreign);
