@@ -8,7 +8,7 @@ use daymark_sketch::{HDR_SCALE, Sketch};
 
 use super::protobuf::Writer;
 use super::series::{Exemplar, STATUS_ERROR, Series, SeriesMap};
-use super::{SPAN_DURATION, WINDOW_NS};
+use super::{DERIVED_WINDOW_NS, SPAN_DURATION};
 
 const DELTA: u64 = 1;
 
@@ -120,7 +120,7 @@ fn point(out: &mut Writer, metric: &str, series: &Series, texts: &str, shown: bo
         });
     }
     out.fixed64(field::POINT_START, series.window.0);
-    out.fixed64(field::POINT_TIME, series.window.plus(WINDOW_NS).0);
+    out.fixed64(field::POINT_TIME, series.window.plus(DERIVED_WINDOW_NS).0);
     distribution(out, &series.sketch);
     if shown {
         out.message(field::POINT_EXEMPLARS, |out| exemplar(out, series.slowest.0, &series.slowest.1));

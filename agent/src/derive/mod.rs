@@ -2,7 +2,7 @@
 //!
 //! One metric for spans, [`SPAN_DURATION`], and one for events with a duration, [`EVENT_DURATION`]: exponential
 //! histograms of HDR buckets (`daymark-sketch`), delta, in ns. Requests are the sum of counts; errors are the counts
-//! with `status.code = error`. A point covers the aligned window of [`WINDOW_NS`] that holds the *end* of its spans.
+//! with `status.code = error`. A point covers the aligned window of [`DERIVED_WINDOW_NS`] that holds the *end* of its spans.
 //!
 //! Invariants:
 //! - the counts of all points together equal the valid items of the request: none sampled, none dropped;
@@ -23,10 +23,7 @@ use crate::options::AgentOptions;
 use series::SeriesMap;
 use visit::{EventDurations, SpanDurations};
 
-pub use daymark_model::{EVENT_DURATION, SPAN_DURATION};
-
-/// Width of a window of derived points, nanoseconds.
-pub const WINDOW_NS: u64 = 10_000_000_000;
+pub use daymark_model::{DERIVED_WINDOW_NS, EVENT_DURATION, SPAN_DURATION};
 
 /// Series maps kept for reuse at most, and the size up to which one is kept: idle memory stays small.
 const POOL_LIMIT: usize = 8;

@@ -9,7 +9,7 @@ use daymark_model::{SpanId, TraceId, UnixNanos};
 use daymark_sketch::Sketch;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::WINDOW_NS;
+use super::DERIVED_WINDOW_NS;
 
 /// Overflow series of one request at most: one for each status and window, until there are this many.
 const OVERFLOW_LIMIT: usize = 64;
@@ -123,7 +123,7 @@ impl SeriesMap {
     }
 
     fn place(&mut self, seen: &Observation<'_>) -> usize {
-        let window = seen.exemplar.end.window(WINDOW_NS);
+        let window = seen.exemplar.end.window(DERIVED_WINDOW_NS);
         let mut hash = self.hash(seen, window);
         while let Some(&at) = self.places.get(&hash) {
             let series = &self.series[at as usize];

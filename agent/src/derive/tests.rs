@@ -40,8 +40,8 @@ const NOON: u64 = 1_700_000_000_000_000_000;
 fn any_work() -> impl Strategy<Value = Work> {
     // Ends on, just before and just after the edges of windows, and anywhere.
     let end = prop_oneof![
-        (0_u64..4, -2_i64..=2).prop_map(|(window, off)| (NOON + window * WINDOW_NS).saturating_add_signed(off)),
-        NOON..NOON + 4 * WINDOW_NS,
+        (0_u64..4, -2_i64..=2).prop_map(|(window, off)| (NOON + window * DERIVED_WINDOW_NS).saturating_add_signed(off)),
+        NOON..NOON + 4 * DERIVED_WINDOW_NS,
     ];
     let duration = (any::<u64>(), 24_u32..64).prop_map(|(value, shift)| value >> shift);
     (0..3_usize, 0..3_usize, 0..6_i32, 0..3_i32, end, duration, prop::bool::weighted(0.9)).prop_map(
@@ -151,7 +151,7 @@ fn counted(works: &[Work]) -> BTreeMap<Key, Sketch> {
             NAMES[work.name].to_owned(),
             KINDS[work.kind as usize].to_owned(),
             STATUSES[work.status as usize].to_owned(),
-            work.end - work.end % WINDOW_NS,
+            work.end - work.end % DERIVED_WINDOW_NS,
         );
         counted.entry(key).or_default().record(work.end - work.start);
     }
@@ -164,7 +164,7 @@ fn derived(metrics: Option<&[u8]>) -> BTreeMap<Key, Sketch> {
     let series: BTreeMap<Key, Sketch> = points
         .into_iter()
         .map(|(service, point)| {
-            assert_eq!(point.time_unix_nano, point.start_time_unix_nano + WINDOW_NS);
+            assert_eq!(point.time_unix_nano, point.start_time_unix_nano + DERIVED_WINDOW_NS);
             let of = |key| string(&point.attributes, key).to_owned();
             let key = (service, of("span.name"), of("span.kind"), of("status.code"), point.start_time_unix_nano);
             (key, sketch_of(&point))

@@ -17,7 +17,7 @@ use crate::cli::OwnArgs;
 /// Longest wait for work in hand at the end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(20);
 
-/// Starts the telemetry of a role that runs apart; `endpoint` is the collector's OTLP/gRPC address.
+/// Starts the telemetry of a process, exported to the OTLP/gRPC address `endpoint` as `service`.
 ///
 /// # Errors
 /// When the endpoint is unusable.

@@ -6,7 +6,6 @@ use daymark_agent::{Agent, AgentOptions};
 use daymark_alerts::{Alerts, AlertsOptions};
 use daymark_guard::{Drain, SystemClock};
 use daymark_store::{HotSource, Reader};
-use daymark_telemetry::SelfExport;
 use daymark_wire::{Ingest, ReceiveOptions, http_router, serve_grpc};
 
 use crate::cli::UpArgs;
@@ -25,12 +24,7 @@ pub(crate) async fn run_until(args: UpArgs, drain: Drain) -> anyhow::Result<()> 
     let otlp_http = process::bind("OTLP/HTTP", args.otlp_http).await?;
     let http = process::bind("the UI and the HTTP API", args.http).await?;
     let (taken, own_key) = keys::with_own(&keys::read(args.data.key_file.as_deref())?, &args.data.data_dir)?;
-    let export = args.own.self_telemetry.then(|| SelfExport {
-        endpoint: format!("http://{}", args.otlp_grpc),
-        key: own_key,
-        service: "daymark",
-    });
-    let telemetry = daymark_telemetry::start(export.as_ref())?;
+    let telemetry = process::telemetry(&args.own, "daymark", &format!("http://{}", args.otlp_grpc), own_key)?;
     let definitions = query::definitions(args.definitions.as_deref())?;
     let dashboards = query::dashboards_router(args.definitions.as_deref(), &definitions)?;
 

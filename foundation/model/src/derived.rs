@@ -9,6 +9,9 @@ use crate::spelling::{did_you_mean, edits};
 pub const SPAN_DURATION: &str = "traces.span.metrics.duration";
 /// Name of the metric derived from events that have a duration.
 pub const EVENT_DURATION: &str = "events.duration";
+/// Width of a window of derived points, nanoseconds. A point carries the end of its window, so it lies so much behind the
+/// spans and events it counts at most.
+pub const DERIVED_WINDOW_NS: u64 = 10_000_000_000;
 
 /// Most letters in which a name may differ to count as a mistyped one.
 const MISTYPED_EDITS: usize = 2;

@@ -18,14 +18,15 @@ mod time;
 mod yaml;
 
 pub use derived::{
-    DERIVED_METRICS, DerivedAttribute, DerivedMetric, EVENT_DURATION, MetricName, SPAN_DURATION, metric_name,
+    DERIVED_METRICS, DERIVED_WINDOW_NS, DerivedAttribute, DerivedMetric, EVENT_DURATION, MetricName, SPAN_DURATION,
+    metric_name,
 };
 pub use error::{Classify, ErrorClass, Refusal};
 pub use id::{AgentId, InvalidId, LogOffset, SpanId, Stamp, TraceId};
 pub use ledger::{InFlight, Ledger, LedgerRow, LedgerSnapshot};
 pub use receipt::Receipt;
 pub use signal::Signal;
-pub use spelling::{did_you_mean, nearest};
+pub use spelling::{did_you_mean, edits, nearest};
 pub use tenant::{InvalidTenant, TenantId};
 pub use time::{TimeRange, UnixNanos};
 pub use yaml::yaml_reason;

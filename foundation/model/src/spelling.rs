@@ -29,7 +29,7 @@ pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str
 }
 
 /// Letters to insert, delete, replace or swap with their neighbour to make `a` of `b` (optimal string alignment).
-pub(crate) fn edits(a: &[char], b: &[char]) -> usize {
+pub fn edits(a: &[char], b: &[char]) -> usize {
     let mut before: Vec<usize> = Vec::new();
     let mut above: Vec<usize> = (0..=b.len()).collect();
     for i in 1..=a.len() {

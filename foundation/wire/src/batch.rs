@@ -15,7 +15,7 @@
 //! - one batch is one frame of the ingest log: a derived metric and the spans it counts are durable together.
 
 use bytes::Bytes;
-use daymark_model::UnixNanos;
+use daymark_model::{DERIVED_WINDOW_NS, UnixNanos};
 
 use crate::{DecodeError, TimeBounds, decode, proto};
 
@@ -31,9 +31,6 @@ pub struct BatchView<'a> {
     /// The latest time that the agent let an item have.
     pub latest: Option<UnixNanos>,
 }
-
-/// Points that an agent derived carry the end of their window, which lies so much behind the items at most, nanoseconds.
-pub const DERIVED_WINDOW_NS: u64 = 10_000_000_000;
 
 impl<'a> BatchView<'a> {
     /// Splits a batch into its parts without decoding them.

@@ -24,7 +24,7 @@ pub mod json;
 mod proto;
 pub mod receive;
 
-pub use batch::{BatchView, DERIVED_WINDOW_NS, encode_batch};
+pub use batch::{BatchView, encode_batch};
 pub use client::{CollectorClient, CollectorClientOptions};
 pub use decode::{
     DecodeLimits, TimeBounds, Walked, check, walk_logs, walk_logs_within, walk_metrics, walk_metrics_within,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use daymark_model::{Receipt, TenantId, TimeRange};
+use daymark_model::{Receipt, TenantId, TimeRange, edits};
 use daymark_store::TableName;
 
 use crate::QueryError;
@@ -39,10 +39,12 @@ pub(crate) async fn warn_if_unknown(
 }
 
 fn unknown(metric: &str, names: &BTreeSet<String>) -> String {
-    let mut similar: Vec<(usize, &String)> = names.iter().map(|name| (distance(metric, name), name)).collect();
+    let letters = |name: &str| name.chars().collect::<Vec<char>>();
+    let asked = letters(metric);
+    let mut similar: Vec<(usize, &String)> = names.iter().map(|name| (edits(&asked, &letters(name)), name)).collect();
     similar.sort();
-    let is_close = |(distance, name): &(usize, &String)| {
-        *distance <= metric.len().min(name.len()) / 2 || name.contains(metric) || metric.contains(name.as_str())
+    let is_close = |(edits, name): &(usize, &String)| {
+        *edits <= metric.len().min(name.len()) / 2 || name.contains(metric) || metric.contains(name.as_str())
     };
     let close: Vec<&str> = similar.iter().filter(|one| is_close(one)).map(|(_, name)| name.as_str()).collect();
     let hint = match close.as_slice() {
@@ -50,21 +52,6 @@ fn unknown(metric: &str, names: &BTreeSet<String>) -> String {
         close => format!("similar: {}", close[..close.len().min(MAX_SIMILAR)].join(", ")),
     };
     format!("no metric named {metric:?} in this range; {hint}")
-}
-
-/// Letters to insert, delete or change to make one text of the other.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (at, letter) in from.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
-        for (column, other) in to.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[to.len()]
 }
 
 #[cfg(test)]
@@ -82,6 +69,5 @@ mod tests {
         check("queue", "similar: queue.depth");
         check("queue_depth", "similar: queue.depth");
         check("x", "GET /api/v1/metrics lists those there are");
-        assert_eq!([distance("", "ab"), distance("ab", "ab"), distance("kitten", "sitting")], [2, 0, 3]);
     }
 }
