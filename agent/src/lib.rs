@@ -25,7 +25,6 @@ mod queue;
 mod send;
 
 pub use agent::{Agent, AgentHandle};
-pub use derive::{DERIVED_WINDOW_NS, EVENT_DURATION, SPAN_DURATION};
 pub use error::AgentError;
 pub use health::health_router;
 pub use options::AgentOptions;

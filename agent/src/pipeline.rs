@@ -26,13 +26,13 @@ const INVALID_ITEM: &str = "invalid_item";
 /// Carries one client request to the collector. `Ok` means that its items are durable there.
 pub(crate) async fn carry(shared: &Arc<Shared>, request: IngestRequest) -> Result<IngestAnswer, Refusal> {
     let (signal, payload, open) = receive(shared, &request)?;
-    let Derived { walked, metrics, latest } = check_and_derive(shared, signal, &payload, &open).await?;
+    let Derived { walked, series, latest } = check_and_derive(shared, signal, &payload, &open).await?;
     let mut in_flight = shared.ledger.receive(signal, walked.items);
     in_flight.reject(INVALID_ITEM, walked.rejected);
     if in_flight.items() == 0 {
         return Ok(answer(&walked, IngestAnswer::default()));
     }
-    let batch = encode(signal, &payload, metrics.as_deref(), latest);
+    let batch = encode(signal, &payload, series.as_deref(), latest);
     let place = queue(shared, &mut in_flight, batch.len())?;
     let batch = stamp(shared, request, batch);
     let accounts = Accounts { in_flight, rejected: walked.rejected, _place: place, _open: open };
@@ -76,7 +76,7 @@ async fn check_and_derive(
 }
 
 fn encode(signal: Signal, payload: &[u8], derived: Option<&[u8]>, latest: UnixNanos) -> Bytes {
-    let judged = BatchView { latest: Some(latest), metrics: derived, ..BatchView::default() };
+    let judged = BatchView { latest: Some(latest), derived, ..BatchView::default() };
     encode_batch(&match signal {
         Signal::Traces => BatchView { traces: Some(payload), ..judged },
         Signal::Logs => BatchView { logs: Some(payload), ..judged },

@@ -1,29 +1,28 @@
 //! Derives request counts, errors and durations from spans and events, while checking them: one pass over the bytes.
 //!
-//! One metric for spans, [`SPAN_DURATION`], and one for events with a duration, [`EVENT_DURATION`]: exponential
-//! histograms of HDR buckets (`daymark-sketch`), delta, in ns. Requests are the sum of counts; errors are the counts
-//! with `status.code = error`. A point covers the aligned window of [`DERIVED_WINDOW_NS`] that holds the *end* of its spans.
+//! One series for each service, name, kind and status: an HDR histogram (`daymark-sketch`) of durations in ns. The
+//! collector stores them as `traces.span.metrics.duration` and `events.duration` (`docs/formats/derived-metrics.md`).
+//! A series covers the aligned window of `DERIVED_WINDOW_NS` that holds the *end* of its items.
 //!
 //! Invariants:
-//! - the counts of all points together equal the valid items of the request: none sampled, none dropped;
+//! - the counts of all series together equal the valid items of the request: none sampled, none dropped;
 //! - equal requests derive equal bytes;
 //! - the number of series of one request is capped; beyond the cap, values go to visible overflow series.
 
 mod encode;
-mod protobuf;
 mod series;
 mod visit;
 
 use std::sync::Mutex;
 
 use daymark_model::{Refusal, Signal, UnixNanos};
-use daymark_wire::{DecodeError, DecodeLimits, TimeBounds, Walked, check, walk_logs_within, walk_traces_within};
+use daymark_wire::{
+    DecodeError, DecodeLimits, DerivedSource, TimeBounds, Walked, check, walk_logs_within, walk_traces_within,
+};
 
 use crate::options::AgentOptions;
 use series::SeriesMap;
 use visit::{EventDurations, SpanDurations};
-
-pub use daymark_model::{DERIVED_WINDOW_NS, EVENT_DURATION, SPAN_DURATION};
 
 /// Series maps kept for reuse at most, and the size up to which one is kept: idle memory stays small.
 const POOL_LIMIT: usize = 8;
@@ -33,8 +32,8 @@ const KEEP_TEXT_BYTES: usize = 256 << 10;
 /// What a pass over a sound request found.
 pub(crate) struct Derived {
     pub(crate) walked: Walked,
-    /// An `ExportMetricsServiceRequest`; none when there was nothing to derive from.
-    pub(crate) metrics: Option<Vec<u8>>,
+    /// The `derived` part of the batch; none when there was nothing to derive from.
+    pub(crate) series: Option<Vec<u8>>,
     /// The latest time that an item could have.
     pub(crate) latest: UnixNanos,
 }
@@ -78,14 +77,14 @@ impl DeriverPool {
         let mut series = self.take();
         let bounds = TimeBounds::on_arrival(arrived, self.max_future_ms);
         let limits = DecodeLimits::at(bounds);
-        let (metric, walked) = match signal {
+        let (source, walked) = match signal {
             Signal::Traces => {
-                (SPAN_DURATION, walk_traces_within(payload, &mut SpanDurations::new(&mut series), limits))
+                (DerivedSource::Spans, walk_traces_within(payload, &mut SpanDurations::new(&mut series), limits))
             }
             Signal::Logs => {
-                (EVENT_DURATION, walk_logs_within(payload, &mut EventDurations::new(&mut series, arrived), limits))
+                (DerivedSource::Events, walk_logs_within(payload, &mut EventDurations::new(&mut series, arrived), limits))
             }
-            Signal::Metrics => ("", check(signal, payload, &limits)),
+            Signal::Metrics => (DerivedSource::Spans, check(signal, payload, &limits)),
         };
         // A map that saw half a request before an error is dropped with what it holds.
         let walked = walked?;
@@ -94,15 +93,14 @@ impl DeriverPool {
             let message = format!("{items} items in one request, more than {}: send smaller batches", self.max_items);
             return Err(Unsound { items, refusal: Refusal::reject("too_many_items", message) });
         }
-        // Widely scattered durations take room for the empty buckets in between.
         if encode::size_bound(&series) > self.max_bytes {
             let message =
                 format!("metrics derived from this request exceed {} bytes: send smaller batches", self.max_bytes);
             return Err(Unsound { items, refusal: Refusal::reject("derived_too_large", message) });
         }
-        let metrics = (!series.is_empty()).then(|| encode::metrics_request(metric, &mut series));
+        let derived = (!series.is_empty()).then(|| encode::derived_series(source, &mut series));
         self.give_back(series);
-        Ok(Derived { walked, metrics, latest: bounds.latest })
+        Ok(Derived { walked, series: derived, latest: bounds.latest })
     }
 
     fn take(&self) -> SeriesMap {

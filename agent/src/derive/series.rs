@@ -5,11 +5,9 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::ops::Range;
 
-use daymark_model::{SpanId, TraceId, UnixNanos};
+use daymark_model::{DERIVED_WINDOW_NS, SpanId, TraceId, UnixNanos};
 use daymark_sketch::Sketch;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
-
-use super::DERIVED_WINDOW_NS;
 
 /// Overflow series of one request at most: one for each status and window, until there are this many.
 const OVERFLOW_LIMIT: usize = 64;

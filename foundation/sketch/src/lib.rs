@@ -15,6 +15,7 @@
 //! Deliberately absent: negative values (HDR has none) and any choice of digits but 2.
 
 mod bucket;
+mod compact;
 mod error;
 mod explicit;
 mod exponential;

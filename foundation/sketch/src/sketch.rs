@@ -8,7 +8,7 @@ use crate::bucket::{Bucket, BucketIndex, highest, index_of, lowest, middle};
 use crate::rungs::{Rungs, RungsIter};
 
 /// Values held without heap.
-const RAW_VALUES: usize = 4;
+pub(crate) const RAW_VALUES: usize = 4;
 
 /// Where counts saturate: the HDR V2 encoding has signed counts.
 pub(crate) const MAX_COUNT: u64 = i64::MAX as u64;
@@ -132,7 +132,7 @@ impl Sketch {
     /// Exact sum of the values; saturates.
     pub fn sum(&self) -> u64 {
         match &self.0 {
-            Ladder::Raw { .. } => self.raw().iter().fold(0, |sum, &value| sum.saturating_add(value)),
+            Ladder::Raw { len, values } => some(len, values).iter().fold(0, |sum, &value| sum.saturating_add(value)),
             Ladder::Wide(wide) => wide.sum,
         }
     }
@@ -140,7 +140,7 @@ impl Sketch {
     /// Smallest value, exactly; `None` when empty.
     pub fn min(&self) -> Option<u64> {
         match &self.0 {
-            Ladder::Raw { .. } => self.raw().iter().min().copied(),
+            Ladder::Raw { len, values } => some(len, values).iter().min().copied(),
             Ladder::Wide(wide) => Some(wide.min),
         }
     }
@@ -148,7 +148,7 @@ impl Sketch {
     /// Largest value, exactly; `None` when empty.
     pub fn max(&self) -> Option<u64> {
         match &self.0 {
-            Ladder::Raw { .. } => self.raw().iter().max().copied(),
+            Ladder::Raw { len, values } => some(len, values).iter().max().copied(),
             Ladder::Wide(wide) => Some(wide.max),
         }
     }
@@ -221,10 +221,11 @@ impl Sketch {
         Some(sketch)
     }
 
-    fn raw(&self) -> &[u64] {
+    /// The values as they were recorded, while they are few.
+    pub(crate) fn raw(&self) -> Option<&[u64]> {
         match &self.0 {
-            Ladder::Raw { len, values } => &values[..usize::from(*len)],
-            Ladder::Wide(_) => &[],
+            Ladder::Raw { len, values } => Some(some(len, values)),
+            Ladder::Wide(_) => None,
         }
     }
 
@@ -239,6 +240,11 @@ impl Sketch {
             Ladder::Wide(wide) => Indices::Wide(wide.rungs.iter()),
         }
     }
+}
+
+/// Those of the raw values that are in use.
+fn some<'v>(len: &u8, values: &'v [u64; RAW_VALUES]) -> &'v [u64] {
+    &values[..usize::from(*len)]
 }
 
 impl Wide {

@@ -6,12 +6,14 @@
 //!   bytes logs    = 2;  // ExportLogsServiceRequest
 //!   bytes metrics = 3;  // ExportMetricsServiceRequest
 //!   bytes latest  = 4;  // fixed64: items of later times were rejected by the agent
+//!   bytes derived = 5;  // see `derived`: what the agent derived from traces or logs
 //! }
 //! ```
 //!
 //! Invariants:
 //! - the agent has judged the items: a collector leaves out the same ones, whatever its own clock says;
-//! - each part occurs at most once; fields that are not known are skipped;
+//! - each part occurs at most once; of parts that are not known, those up to 15 make the batch malformed, later ones are
+//!   skipped;
 //! - one batch is one frame of the ingest log: a derived metric and the spans it counts are durable together.
 
 use bytes::Bytes;
@@ -30,6 +32,8 @@ pub struct BatchView<'a> {
     pub metrics: Option<&'a [u8]>,
     /// The latest time that the agent let an item have.
     pub latest: Option<UnixNanos>,
+    /// Series derived from its spans or events: [`crate::walk_derived`] reads them.
+    pub derived: Option<&'a [u8]>,
 }
 
 impl<'a> BatchView<'a> {
@@ -46,6 +50,7 @@ impl<'a> BatchView<'a> {
                 2 => &mut batch.logs,
                 3 => &mut batch.metrics,
                 4 => &mut latest,
+                5 => &mut batch.derived,
                 _ => return true,
             };
             slot.replace(part).is_none()
@@ -72,7 +77,7 @@ impl<'a> BatchView<'a> {
 pub fn encode_batch(batch: &BatchView<'_>) -> Bytes {
     let latest = batch.latest.map(|latest| latest.0.to_le_bytes());
     let latest = latest.as_ref().map(|bytes| &bytes[..]);
-    let parts = [(1, batch.traces), (2, batch.logs), (3, batch.metrics), (4, latest)];
+    let parts = [(1, batch.traces), (2, batch.logs), (3, batch.metrics), (4, latest), (5, batch.derived)];
     let capacity = parts.iter().filter_map(|(_, part)| part.map(|bytes| bytes.len() + 11)).sum();
     let mut out = Vec::with_capacity(capacity);
     for (number, part) in parts {
@@ -90,13 +95,21 @@ mod tests {
 
     #[test]
     fn a_batch_comes_back_in_parts() {
-        let whole = BatchView { traces: Some(b"t"), metrics: Some(b""), latest: Some(UnixNanos(7)), logs: None };
+        let whole = BatchView {
+            traces: Some(b"t"),
+            logs: None,
+            metrics: Some(b""),
+            latest: Some(UnixNanos(7)),
+            derived: Some(b"d"),
+        };
         for batch in [BatchView::default(), whole] {
             assert_eq!(BatchView::parse(&encode_batch(&batch)).unwrap(), batch);
         }
         let batch = BatchView { traces: Some(b"t"), logs: Some(b"l"), ..BatchView::default() };
-        let unknown = [&encode_batch(&batch)[..], &[0x78, 1]].concat();
-        assert_eq!(BatchView::parse(&unknown).unwrap(), batch);
+        let later = [&encode_batch(&batch)[..], &[0x80, 1, 1]].concat();
+        assert_eq!(BatchView::parse(&later).unwrap(), batch);
+        let required = [&encode_batch(&batch)[..], &[0x78, 1]].concat();
+        assert_eq!(BatchView::parse(&required).unwrap_err().problem, Problem::UnknownPart { number: 15 });
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use daymark_model::{Classify, ErrorClass, Refusal};
 
+use crate::derived::DerivedError;
+
 /// Protobuf bytes that are not the message they claim to be, or pass a limit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path} at byte {position}: {problem}")]
@@ -55,6 +57,15 @@ pub enum Problem {
         /// The cap.
         limit: usize,
     },
+    /// A part of a batch that only a later version writes, and without which the rest means something else.
+    #[error("part {number} of the batch is not known here: upgrade the collector before the agents")]
+    UnknownPart {
+        /// Its field number.
+        number: u32,
+    },
+    /// Series that an agent derived are not what an agent writes.
+    #[error("{0}")]
+    Derived(&'static str),
     /// More items in one request than the cap.
     #[error("more than {limit} items in one request: send smaller batches")]
     TooManyItems {
@@ -66,6 +77,12 @@ pub enum Problem {
 impl Classify for DecodeError {
     fn class(&self) -> ErrorClass {
         ErrorClass::Reject
+    }
+}
+
+impl From<DerivedError> for DecodeError {
+    fn from(error: DerivedError) -> DecodeError {
+        DecodeError { path: "derived".into(), position: error.position, problem: Problem::Derived(error.problem) }
     }
 }
 

@@ -17,6 +17,7 @@ pub mod batch;
 pub mod client;
 pub mod decode;
 pub mod decompress;
+pub mod derived;
 mod error;
 pub mod events;
 pub mod ingest;
@@ -30,6 +31,7 @@ pub use decode::{
     DecodeLimits, TimeBounds, Walked, check, walk_logs, walk_logs_within, walk_metrics, walk_metrics_within,
     walk_traces, walk_traces_within,
 };
+pub use derived::{DerivedError, DerivedExemplar, DerivedSource, DerivedView, DerivedWriter, walk_derived};
 pub use error::{DecodeError, Problem};
 pub use ingest::{Heartbeat, Ingest, IngestAnswer, IngestRequest, Payload, content_hash};
 pub use receive::{KeyFileError, ReceiveOptions, TenantKeys, http_router, read_key_file, serve_grpc, serve_http};

@@ -206,12 +206,20 @@ impl MetricVisitor for Unseen {
 
 /// Calls `part` with the number and content of every field of a message whose fields 1 to 3 are bytes; other fields
 /// are skipped. `part` returns false when the field must not occur again.
+/// Parts of a batch up to this number must be understood; later ones may be skipped.
+const LAST_REQUIRED_PART: u32 = 15;
+
 pub(crate) fn messages<'a>(payload: &'a [u8], mut part: impl FnMut(u32, &'a [u8]) -> bool) -> Result<(), DecodeError> {
     let mut read = || {
         let mut fields = wire::Fields::of(payload);
         while let Some(field) = fields.next()? {
-            let name = ["traces", "logs", "metrics", "latest"].get(field.number as usize - 1);
-            let Some(name) = name else { continue };
+            let name = ["traces", "logs", "metrics", "latest", "derived"].get(field.number as usize - 1);
+            let Some(name) = name else {
+                if field.number <= LAST_REQUIRED_PART {
+                    return Err(field.fault("batch", crate::Problem::UnknownPart { number: field.number }));
+                }
+                continue;
+            };
             if !part(field.number, field.bytes(name)?) {
                 return Err(field.fault(name, crate::Problem::Repeated));
             }
