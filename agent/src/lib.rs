@@ -19,6 +19,7 @@ mod error;
 mod health;
 mod heartbeat;
 mod identity;
+mod keys;
 mod options;
 mod pipeline;
 mod queue;

@@ -58,9 +58,12 @@ pub(crate) struct DataArgs {
     /// Where all data lives.
     #[arg(long, value_name = "DIR", default_value = "daymark-data")]
     pub(crate) data_dir: PathBuf,
-    /// File of `TENANT KEY` lines. Without it, everything belongs to tenant `default` and no key is needed.
+    /// Keys of the tenants (docs/formats/keys.md). Without it, everything belongs to tenant `default` and no key is needed.
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
+    /// How often the key file is looked at for changes, beside SIGHUP.
+    #[arg(long, value_name = "MS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(100..=86_400_000))]
+    pub(crate) key_reload_interval_ms: u64,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -78,7 +78,8 @@ impl QueryError {
             QueryError::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             QueryError::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             QueryError::MissingFeature(_) => StatusCode::NOT_IMPLEMENTED,
-            QueryError::Refused(refusal) if refusal.reason == "unknown_key" => StatusCode::UNAUTHORIZED,
+            QueryError::Refused(Refusal { reason: "unknown_key" | "expired_key", .. }) => StatusCode::UNAUTHORIZED,
+            QueryError::Refused(Refusal { reason: "wrong_scope", .. }) => StatusCode::FORBIDDEN,
             _ => match self.class() {
                 ErrorClass::Retry => StatusCode::SERVICE_UNAVAILABLE,
                 ErrorClass::Reject => StatusCode::BAD_REQUEST,

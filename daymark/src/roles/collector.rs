@@ -33,14 +33,16 @@ pub(crate) async fn failure(collector: &CollectorHandle) -> anyhow::Error {
 }
 
 pub(crate) async fn run(args: CollectorArgs) -> anyhow::Result<()> {
-    let (keys, own_key) = keys::with_own(&keys::read(args.data.key_file.as_deref())?, &args.data.data_dir)?;
-    let telemetry = process::telemetry(&args.own, "daymark-collector", &format!("http://{}", args.otlp_grpc), own_key)?;
+    let access = keys::Access::open(&args.data)?;
+    let endpoint = format!("http://{}", args.otlp_grpc);
+    let telemetry = process::telemetry(&args.own, "daymark-collector", &endpoint, access.own_key.clone())?;
     let grpc = process::bind("OTLP/gRPC", args.otlp_grpc).await?;
     let http = process::bind("OTLP/HTTP", args.otlp_http).await?;
     let (listening, storing) = (Drain::new(), Drain::new());
     let collector = start(&args.data.data_dir, &args.tuning, &storing).await?;
     telemetry.watch_ledger(collector.ledger());
-    let receive = ReceiveOptions { keys, ..ReceiveOptions::new(collector.ledger()) };
+    access.follow(&listening);
+    let receive = ReceiveOptions { keys: access.keys.clone(), ..ReceiveOptions::new(collector.ledger()) };
     let ready = listening.clone();
     let router = http_router(Arc::new(collector.clone()), receive.clone())
         .merge(guard::with_key(collector.internal_router(), keys::internal(&args.data.data_dir)?)?)

@@ -1,21 +1,50 @@
 //! API keys and the tenants they stand for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use daymark_guard::secret;
+use daymark_guard::{Drain, secret};
 use daymark_model::TenantId;
 use daymark_telemetry::{OWN_TENANT, own_key_file};
-use daymark_wire::TenantKeys;
+use daymark_wire::{KeyFile, KeyFileError, TenantKeys, follow_key_file};
 
-/// Keys from a file of `TENANT KEY` lines; without a file, no key is needed and everything is tenant `default`.
-///
-/// # Errors
-/// When the file cannot be read or a line is wrong, with file and line; keys are never shown.
-pub(crate) fn read(file: Option<&Path>) -> anyhow::Result<TenantKeys> {
-    match file {
-        Some(path) => TenantKeys::read_file(path).context("key file"),
-        None => Ok(TenantKeys::default()),
+use crate::cli::DataArgs;
+
+/// Who may come in, and as whom Daymark sends its own telemetry.
+pub(crate) struct Access {
+    /// The users' keys and Daymark's own.
+    pub(crate) keys: TenantKeys,
+    /// The key of Daymark's own telemetry, which is in the data directory so that an operator and the other roles can
+    /// read it.
+    pub(crate) own_key: String,
+    file: Option<PathBuf>,
+    reload_interval_ms: u64,
+}
+
+impl Access {
+    /// Reads the key file; without one, no key is needed and everything is tenant `default`.
+    ///
+    /// # Errors
+    /// When a file cannot be made or read, or a line is wrong, with file and line; keys are never shown.
+    pub(crate) fn open(data: &DataArgs) -> anyhow::Result<Access> {
+        let users = match &data.key_file {
+            Some(path) => TenantKeys::read_file(path).context("key file")?,
+            None => TenantKeys::default(),
+        };
+        let path = own_key_file(&data.data_dir);
+        let named = || format!("key of own telemetry {}", path.display());
+        let own_key = secret::shared_key(&path).with_context(named)?;
+        let keys = users.with(own_key.clone(), TenantId::parse(OWN_TENANT)?).with_context(named)?;
+        Ok(Access { keys, own_key, file: data.key_file.clone(), reload_interval_ms: data.key_reload_interval_ms })
+    }
+
+    /// Follows the key file until the drain begins.
+    pub(crate) fn follow(&self, drain: &Drain) {
+        let Some(path) = self.file.clone() else { return };
+        let (keys, named) = (self.keys.clone(), path.clone());
+        drain.spawn(follow_key_file(path, self.reload_interval_ms, drain.clone(), move |file: KeyFile| {
+            keys.replace(file.keys).map_err(|source| KeyFileError::Own { path: named.clone(), source })
+        }));
     }
 }
 
@@ -27,17 +56,4 @@ pub(crate) fn read(file: Option<&Path>) -> anyhow::Result<TenantKeys> {
 pub(crate) fn internal(data_dir: &Path) -> anyhow::Result<String> {
     let path = data_dir.join("internal.key");
     secret::shared_key(&path).with_context(|| format!("internal key {}", path.display()))
-}
-
-/// The keys of `users` and the one of Daymark's own telemetry, which is in the data directory so that an operator and
-/// the other roles can read it.
-///
-/// # Errors
-/// When the file cannot be made or read, or its key is a user's.
-pub(crate) fn with_own(users: &TenantKeys, data_dir: &Path) -> anyhow::Result<(TenantKeys, String)> {
-    let path = own_key_file(data_dir);
-    let named = || format!("key of own telemetry {}", path.display());
-    let key = secret::shared_key(&path).with_context(named)?;
-    let keys = users.with(key.clone(), TenantId::parse(OWN_TENANT)?).with_context(named)?;
-    Ok((keys, key))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 
@@ -36,7 +36,7 @@ async fn pass(State(upstream): State<Upstream>, request: Request) -> Response {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let mut passed = upstream.client.request(parts.method, format!("{}{path}", upstream.base)).body(body);
-    for name in [header::CONTENT_TYPE, header::AUTHORIZATION] {
+    for name in [header::CONTENT_TYPE, header::AUTHORIZATION, HeaderName::from_static("x-daymark-key")] {
         if let Some(value) = parts.headers.get(&name) {
             passed = passed.header(name, value);
         }

@@ -9,7 +9,7 @@ use daymark_dashboards::{ResolvedThreshold, ThresholdResolver};
 use daymark_guard::{Drain, SystemClock};
 use daymark_query::{QueryOptions, QueryParts, SqlEngine, TenantOf};
 use daymark_store::{HotSource, HttpHotSource, Reader, Store};
-use daymark_wire::TenantKeys;
+use daymark_wire::{Scope, TenantKeys};
 
 use crate::cli::{QueryArgs, QueryTuning};
 use crate::commands::check;
@@ -46,7 +46,7 @@ pub(crate) fn router(
     keys: TenantKeys,
     tuning: &QueryTuning,
 ) -> anyhow::Result<Router> {
-    let tenant_of: TenantOf = Arc::new(move |headers| keys.tenant(headers));
+    let tenant_of: TenantOf = Arc::new(move |headers| keys.tenant(headers, Scope::Query));
     let timeout_ms = tuning.query_timeout_ms;
     let sql = sql_engine(Arc::clone(&reader), timeout_ms)?;
     let parts = QueryParts { reader, hot: Some(hot), sql, tenant_of, clock: Arc::new(SystemClock) };
@@ -99,8 +99,9 @@ fn sql_engine(_reader: Arc<Reader>, _timeout_ms: u64) -> anyhow::Result<Option<A
 }
 
 pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
-    let (keys, own_key) = keys::with_own(&keys::read(args.data.key_file.as_deref())?, &args.data.data_dir)?;
-    let telemetry = process::telemetry(&args.own, "daymark-query", &args.collector_otlp.collector_otlp, own_key)?;
+    let access = keys::Access::open(&args.data)?;
+    let endpoint = &args.collector_otlp.collector_otlp;
+    let telemetry = process::telemetry(&args.own, "daymark-query", endpoint, access.own_key.clone())?;
     let http = process::bind("the UI and the HTTP API", args.http).await?;
     let (reader, hot) = remote_reader(&args.data.data_dir, &args.collector)?;
     let definitions = definitions(args.definitions.as_deref())?;
@@ -108,8 +109,9 @@ pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
     let ready = drain.clone();
     let definitions_routes = dashboards_router(args.definitions.as_deref(), &definitions)?
         .merge(proxy::router(&args.alerts, &ALERTS_PATHS)?);
-    let router = router(reader, hot, keys.clone(), &args.queries)?
-        .merge(guard::for_default_tenant(definitions_routes, keys))
+    access.follow(&drain);
+    let router = router(reader, hot, access.keys.clone(), &args.queries)?
+        .merge(guard::for_default_tenant(definitions_routes, access.keys))
         .merge(process::health(move || !ready.has_begun()));
     process::serve(http, router, &drain);
     tracing::info!(http = %args.http, "query service is ready");

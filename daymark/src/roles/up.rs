@@ -23,8 +23,10 @@ pub(crate) async fn run_until(args: UpArgs, drain: Drain) -> anyhow::Result<()> 
     let grpc = process::bind("OTLP/gRPC", args.otlp_grpc).await?;
     let otlp_http = process::bind("OTLP/HTTP", args.otlp_http).await?;
     let http = process::bind("the UI and the HTTP API", args.http).await?;
-    let (taken, own_key) = keys::with_own(&keys::read(args.data.key_file.as_deref())?, &args.data.data_dir)?;
-    let telemetry = process::telemetry(&args.own, "daymark", &format!("http://{}", args.otlp_grpc), own_key)?;
+    let access = keys::Access::open(&args.data)?;
+    let taken = access.keys.clone();
+    let endpoint = format!("http://{}", args.otlp_grpc);
+    let telemetry = process::telemetry(&args.own, "daymark", &endpoint, access.own_key.clone())?;
     let definitions = query::definitions(args.definitions.as_deref())?;
     let dashboards = query::dashboards_router(args.definitions.as_deref(), &definitions)?;
 
@@ -45,6 +47,7 @@ pub(crate) async fn run_until(args: UpArgs, drain: Drain) -> anyhow::Result<()> 
     telemetry.watch_ledger(agent.ledger());
     telemetry.watch_ledger(collector.ledger());
 
+    access.follow(&drain);
     let receive = ReceiveOptions { keys: taken.clone(), ..ReceiveOptions::new(agent.ledger()) };
     let ready = drain.clone();
     let health = process::health(move || !ready.has_begun());

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -55,7 +56,7 @@ pub struct CollectorClient {
     http: reqwest::Client,
     url: String,
     key: Option<HeaderValue>,
-    tenant_keys: BTreeMap<TenantId, HeaderValue>,
+    tenant_keys: Arc<RwLock<BTreeMap<TenantId, HeaderValue>>>,
 }
 
 impl CollectorClient {
@@ -64,20 +65,12 @@ impl CollectorClient {
     /// # Errors
     /// [`Refusal`] (class `Reject`, reason `configuration`) when the address or a key cannot be used.
     pub fn new(options: CollectorClientOptions) -> Result<CollectorClient, Refusal> {
-        let configuration = |message: String| Refusal::reject("configuration", message);
         let url = options.url.trim_end_matches('/').to_owned();
         if !url.parse::<reqwest::Url>().is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
             return Err(configuration(format!("{url:?} is not an http or https address of a collector")));
         }
-        let bearer = |key: &String| {
-            let mut value = HeaderValue::try_from(format!("Bearer {key}"))
-                .map_err(|_| configuration("the collector's key has characters that a header cannot carry".into()))?;
-            value.set_sensitive(true);
-            Ok::<_, Refusal>(value)
-        };
         let key = options.key.as_ref().map(bearer).transpose()?;
-        let tenant_keys = options.tenant_keys.iter().map(|(tenant, key)| Ok((tenant.clone(), bearer(key)?)));
-        let tenant_keys = tenant_keys.collect::<Result<_, Refusal>>()?;
+        let tenant_keys = Arc::new(RwLock::new(bearers(&options.tenant_keys)?));
         let timeout = Duration::from_millis(options.timeout_ms);
         let http = reqwest::Client::builder()
             .timeout(timeout)
@@ -90,9 +83,19 @@ impl CollectorClient {
         Ok(CollectorClient { http, url, key, tenant_keys })
     }
 
+    /// Sends the data of each tenant with these keys from the next request on.
+    ///
+    /// # Errors
+    /// [`Refusal`] (reason `configuration`) when a key cannot be used; the old ones stay.
+    pub fn replace_tenant_keys(&self, keys: &BTreeMap<TenantId, String>) -> Result<(), Refusal> {
+        *self.tenant_keys.write().unwrap_or_else(PoisonError::into_inner) = bearers(keys)?;
+        Ok(())
+    }
+
     fn post(&self, path: &str, tenant: &TenantId, content_type: &'static str) -> Result<RequestBuilder, Refusal> {
         let request = self.http.post(format!("{}{path}", self.url)).header(CONTENT_TYPE, content_type);
-        match self.tenant_keys.get(tenant).or(self.key.as_ref()) {
+        let tenant_keys = self.tenant_keys.read().unwrap_or_else(PoisonError::into_inner);
+        match tenant_keys.get(tenant).or(self.key.as_ref()) {
             Some(key) => Ok(request.header(AUTHORIZATION, key)),
             None if *tenant == TenantId::default() => Ok(request),
             // Without a key the collector would take the data for the default tenant's.
@@ -102,6 +105,21 @@ impl CollectorClient {
             }
         }
     }
+}
+
+fn configuration(message: String) -> Refusal {
+    Refusal::reject("configuration", message)
+}
+
+fn bearer(key: &String) -> Result<HeaderValue, Refusal> {
+    let mut value = HeaderValue::try_from(format!("Bearer {key}"))
+        .map_err(|_| configuration("the collector's key has characters that a header cannot carry".into()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn bearers(keys: &BTreeMap<TenantId, String>) -> Result<BTreeMap<TenantId, HeaderValue>, Refusal> {
+    keys.iter().map(|(tenant, key)| Ok((tenant.clone(), bearer(key)?))).collect()
 }
 
 #[async_trait]

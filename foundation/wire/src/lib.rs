@@ -34,4 +34,7 @@ pub use decode::{
 pub use derived::{DerivedError, DerivedExemplar, DerivedSource, DerivedView, DerivedWriter, walk_derived};
 pub use error::{DecodeError, Problem};
 pub use ingest::{Heartbeat, Ingest, IngestAnswer, IngestRequest, Payload, content_hash};
-pub use receive::{KeyFileError, ReceiveOptions, TenantKeys, http_router, read_key_file, serve_grpc, serve_http};
+pub use receive::{
+    InvalidKey, KeyFile, KeyFileError, ReceiveOptions, Scope, TenantKeys, follow_key_file, http_router, serve_grpc,
+    serve_http,
+};

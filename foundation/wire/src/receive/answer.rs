@@ -15,7 +15,8 @@ const GRPC_MESSAGE_MAX: usize = 2_000;
 /// The HTTP status of a refusal.
 pub(super) fn http_status(refusal: &Refusal) -> StatusCode {
     match (refusal.reason, refusal.class) {
-        ("unknown_key", _) => StatusCode::UNAUTHORIZED,
+        ("unknown_key" | "expired_key", _) => StatusCode::UNAUTHORIZED,
+        ("wrong_scope", _) => StatusCode::FORBIDDEN,
         ("too_large", _) => StatusCode::PAYLOAD_TOO_LARGE,
         ("media_type", _) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ("not_found", _) => StatusCode::NOT_FOUND,
@@ -29,7 +30,8 @@ pub(super) fn http_status(refusal: &Refusal) -> StatusCode {
 
 fn grpc_code(refusal: &Refusal) -> Code {
     match (refusal.reason, refusal.class) {
-        ("unknown_key", _) => Code::Unauthenticated,
+        ("unknown_key" | "expired_key", _) => Code::Unauthenticated,
+        ("wrong_scope", _) => Code::PermissionDenied,
         ("media_type" | "method", _) => Code::Unimplemented,
         ("not_found", _) => Code::NotFound,
         ("deadline", _) => Code::DeadlineExceeded,
@@ -51,7 +53,7 @@ pub(super) fn refuse_http(refusal: &Refusal, format: Format) -> axum::response::
     if let Some(ms) = refusal.retry_after_ms {
         response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000).max(1)));
     }
-    if refusal.reason == "unknown_key" {
+    if matches!(refusal.reason, "unknown_key" | "expired_key") {
         response.headers_mut().insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response

@@ -15,7 +15,6 @@ mod answer;
 mod body;
 mod grpc;
 mod http;
-mod key_file;
 mod keys;
 mod memory;
 mod options;
@@ -25,8 +24,7 @@ mod serve;
 use std::sync::Arc;
 
 use daymark_guard::Drain;
-pub use key_file::{KeyFileError, read_key_file};
-pub use keys::{InvalidKey, TenantKeys};
+pub use keys::{InvalidKey, Key, KeyFile, KeyFileError, Scope, Scopes, TenantKeys, follow_key_file};
 pub use options::{ReceiveOptions, ServeOptions};
 use receiver::Receiver;
 use tokio::net::TcpListener;

@@ -12,7 +12,7 @@ use http_body::Body;
 use tokio::sync::Semaphore;
 
 use super::memory::{MemoryGate, Room};
-use super::{ReceiveOptions, body};
+use super::{ReceiveOptions, Scope, body};
 use crate::decompress::{Encoding, decompress_within};
 use crate::ingest::headers;
 use crate::{Heartbeat, Ingest, IngestAnswer, IngestRequest, Payload, content_hash, events, json};
@@ -132,7 +132,7 @@ impl Receiver {
         B: Body<Data = Bytes>,
         B::Error: Display,
     {
-        let tenant = self.options.keys.tenant(headers)?;
+        let tenant = self.options.keys.tenant(headers, Scope::Ingest)?;
         let Ok(_permit) = self.permits.try_acquire() else {
             let message = "too many requests at once: send again later";
             return Err(Refusal::unavailable("concurrency", message, self.options.retry_after_ms));
