@@ -44,6 +44,11 @@ impl Refusal {
         Refusal { class: ErrorClass::Reject, reason, message: message.into(), retry_after_ms: None }
     }
 
+    /// More than may come now; the sender should repeat the request after `retry_after_ms`.
+    pub fn overload(reason: &'static str, message: impl Into<String>, retry_after_ms: u64) -> Refusal {
+        Refusal { class: ErrorClass::Overload, reason, message: message.into(), retry_after_ms: Some(retry_after_ms) }
+    }
+
     /// A passing fault; the sender should repeat the request after `retry_after_ms`.
     pub fn unavailable(reason: &'static str, message: impl Into<String>, retry_after_ms: u64) -> Refusal {
         Refusal { class: ErrorClass::Retry, reason, message: message.into(), retry_after_ms: Some(retry_after_ms) }
