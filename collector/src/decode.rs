@@ -58,6 +58,7 @@ pub(crate) fn apply(
     let (limits, point_limits) = admit::limits_of(&parts, options, frame.received);
     let wants = |table: TableName| frame.offset > tenant.consumed[at(table)];
     let wanted = TableName::ALL.map(wants);
+    let wanted_metrics = TableName::METRICS.map(|table| wanted[at(table)]);
     let mut stage = Stage {
         tenant,
         keys: &options.correlation_keys,
@@ -67,7 +68,8 @@ pub(crate) fn apply(
         wanted,
         resource: None,
         scope: String::new(),
-        metric: None,
+        metric: Metric::default(),
+        points: 0,
         applied: Applied::default(),
         failed: None,
     };
@@ -78,6 +80,7 @@ pub(crate) fn apply(
         walk_logs_within(logs, &mut Logs(&mut stage), limits).map_err(broken)?;
     }
     if let Some(metrics) = parts.metrics {
+        stage.tenant.want_metrics(wanted_metrics, frame.offset)?;
         walk_metrics_within(metrics, &mut Points(&mut stage), point_limits).map_err(broken)?;
     }
     let Stage { tenant, applied, failed, .. } = stage;
@@ -95,7 +98,9 @@ struct Stage<'t> {
     wanted: [bool; TableName::ALL.len()],
     resource: Option<Arc<Resource>>,
     scope: String,
-    metric: Option<Metric>,
+    metric: Metric,
+    /// Points that metric tables took.
+    points: u64,
     applied: Applied,
     /// A row that did not fit its columns: a mistake in this crate, reported after the walk.
     failed: Option<ArrowError>,
@@ -184,17 +189,17 @@ impl Stage<'_> {
     }
 
     fn point(&mut self, point: &PointView<'_, '_>) {
-        let wanted = [self.wants(TableName::Metrics10s), self.wants(TableName::Metrics1m)];
-        let (Some(resource), Some(metric)) = (self.resource.clone(), self.metric.take()) else { return };
-        if wanted.contains(&true) && unsupported(point).is_none() {
-            for (table, _) in [TableName::Metrics10s, TableName::Metrics1m].into_iter().zip(wanted).filter(|(_, w)| *w)
-            {
-                self.touch(table);
-            }
-            let from = PointResource { service: &resource.service, text: &resource.text, hash: resource.hash };
-            self.tenant.rollups.add(&metric, &from, point, wanted);
+        let Some(resource) = &self.resource else { return };
+        if !self.tenant.rollups.wanted().contains(&true) || unsupported(point).is_some() {
+            return;
         }
-        self.metric = Some(metric);
+        let from = PointResource { service: &resource.service, text: &resource.text, hash: resource.hash };
+        self.tenant.rollups.add(&self.metric, &from, point);
+        self.points += 1;
+        if self.points == 1 {
+            let wanted = self.wanted;
+            TableName::METRICS.into_iter().filter(|table| wanted[at(*table)]).for_each(|table| self.touch(table));
+        }
     }
 }
 
@@ -238,7 +243,7 @@ impl MetricVisitor for Points<'_, '_> {
     }
 
     fn metric(&mut self, metric: &MetricView<'_, '_>) {
-        self.0.metric = Some(Metric::of(metric));
+        self.0.metric.set(metric);
     }
 
     fn point(&mut self, point: &PointView<'_, '_>) {

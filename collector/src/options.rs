@@ -117,6 +117,10 @@ pub struct Retention {
     pub metrics_10s_hours: u64,
     /// 1 min rollups.
     pub metrics_1m_hours: u64,
+    /// Rollups in windows of an hour.
+    pub metrics_1h_hours: u64,
+    /// Rollups in windows of a day.
+    pub metrics_1d_hours: u64,
     /// How often old rows are looked for, seconds.
     pub check_interval_s: u64,
 }
@@ -129,6 +133,8 @@ impl Default for Retention {
             traces_hours: 7 * 24,
             metrics_10s_hours: 32 * 24,
             metrics_1m_hours: 95 * 24,
+            metrics_1h_hours: 400 * 24,
+            metrics_1d_hours: 1_830 * 24,
             check_interval_s: 300,
         }
     }

@@ -315,8 +315,16 @@ impl Applier {
         due.into_iter().try_for_each(|(tenant, table)| self.seal(&tenant, table))
     }
 
-    /// Takes all rows of a table and puts them in line for publishing. Waits while too many are under way.
+    /// Seals a table; those of metric windows together, because they are folded from the same fragments.
     fn seal(&self, tenant: &TenantId, table: TableName) -> Result<(), CollectorError> {
+        match TableName::METRICS.contains(&table) {
+            true => TableName::METRICS.into_iter().try_for_each(|table| self.seal_one(tenant, table)),
+            false => self.seal_one(tenant, table),
+        }
+    }
+
+    /// Takes all rows of a table and puts them in line for publishing. Waits while too many are under way.
+    fn seal_one(&self, tenant: &TenantId, table: TableName) -> Result<(), CollectorError> {
         if table == TableName::Traces
             && let Err(error) = lookup::add_stored_parts(&self.shared, tenant)
         {

@@ -57,6 +57,8 @@ impl Retention {
             TableName::Traces => self.traces_hours,
             TableName::Metrics10s => self.metrics_10s_hours,
             TableName::Metrics1m => self.metrics_1m_hours,
+            TableName::Metrics1h => self.metrics_1h_hours,
+            TableName::Metrics1d => self.metrics_1d_hours,
         }
     }
 }

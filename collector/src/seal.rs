@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use daymark_guard::{Backoff, BackoffOptions};
 use daymark_model::{Classify, ErrorClass, LogOffset};
-use daymark_store::{Commit, SegmentOptions, StoreError, write_segment};
+use daymark_store::{Commit, SegmentOptions, StoreError, TableName, write_segment};
 
 use crate::core::{Seal, Shared};
 use crate::dedup_file::{self, Snapshot};
@@ -71,8 +71,16 @@ fn publish(shared: &Shared, seal: &Seal) -> Result<(), CollectorError> {
 
 async fn write(shared: &Shared, seal: &Seal) -> Result<(), StoreError> {
     let table = shared.store.table(&seal.tenant, seal.table);
-    let segment = write_segment(&table, seal.batches.clone(), SegmentOptions::default()).await?;
-    table.commit(Commit::publish(vec![segment], seal.through)).await?;
+    // A segment of a metric table is sorted by series, and so is each of its batches, of which there is one as a rule.
+    let parts = match TableName::METRICS.contains(&seal.table) {
+        true => seal.batches.iter().map(|batch| vec![batch.clone()]).collect(),
+        false => vec![seal.batches.clone()],
+    };
+    let mut segments = Vec::with_capacity(parts.len());
+    for batches in parts {
+        segments.push(write_segment(&table, batches, SegmentOptions::default()).await?);
+    }
+    table.commit(Commit::publish(segments, seal.through)).await?;
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use crate::columns::{Extent, LogColumns, SpanColumns, TraceColumns, fill_trace_i
 use crate::correlate::Correlations;
 use crate::layers::{Chunk, Layers, Stale};
 use crate::resources::Resources;
-use crate::rollup::Rollups;
+use crate::rollup::{Levels, Rollups, level};
 use crate::stitch::{StitchLimits, Stitcher};
 
 /// Number of tables.
@@ -25,15 +25,6 @@ pub(crate) const TABLES: usize = TableName::ALL.len();
 /// Position of a table in arrays over [`TableName::ALL`].
 pub(crate) fn at(table: TableName) -> usize {
     table as usize
-}
-
-/// Which of the two rollup resolutions a table holds.
-pub(crate) fn resolution(table: TableName) -> Option<usize> {
-    match table {
-        TableName::Metrics10s => Some(0),
-        TableName::Metrics1m => Some(1),
-        TableName::Spans | TableName::Logs | TableName::Traces => None,
-    }
 }
 
 /// When rows came that are not sealed yet.
@@ -100,8 +91,9 @@ impl Tenant {
             TableName::Spans => self.spans.rows(),
             TableName::Logs => self.logs.rows(),
             TableName::Traces => self.traces.rows() + self.stitcher.changed(),
-            TableName::Metrics10s => self.rollups.rows(0),
-            TableName::Metrics1m => self.rollups.rows(1),
+            TableName::Metrics10s => self.rollups.rows(),
+            // Folded from the 10 s windows when those are sealed.
+            TableName::Metrics1m | TableName::Metrics1h | TableName::Metrics1d => 0,
         };
         building + self.layers[at(table)].frozen_rows()
     }
@@ -112,8 +104,8 @@ impl Tenant {
             TableName::Spans => self.spans.size_bytes(),
             TableName::Logs => self.logs.size_bytes(),
             TableName::Traces => self.traces.size_bytes() + 400 * self.stitcher.changed(),
-            TableName::Metrics10s => self.rollups.size_bytes(0),
-            TableName::Metrics1m => self.rollups.size_bytes(1),
+            TableName::Metrics10s => self.rollups.size_bytes(),
+            TableName::Metrics1m | TableName::Metrics1h | TableName::Metrics1d => 0,
         };
         building + self.layers[at(table)].frozen_bytes()
     }
@@ -185,12 +177,12 @@ impl Tenant {
         if table == TableName::Traces {
             batches.extend(self.provisional_traces(applied)?);
         }
-        if let (Some(resolution), Some(pending)) = (resolution(table), self.pending(table)) {
+        if let (Some(level), Some(pending)) = (level(table), self.pending(table)) {
             if after >= pending.first && after < applied {
                 // Fragments sum up offsets on both sides of the snapshot; only a foreign offset can ask for that.
                 return Err(Stale(applied).into());
             }
-            let (through, live) = self.rollups.live(resolution, applied)?;
+            let (through, live) = self.rollups.live(level, applied)?;
             batches.extend(live.filter(|_| after < pending.first));
             return Ok((through, batches));
         }
@@ -214,8 +206,8 @@ impl Tenant {
         table: TableName,
         through: LogOffset,
     ) -> Result<Option<Vec<RecordBatch>>, ArrowError> {
-        if let Some(resolution) = resolution(table) {
-            self.freeze_fragments(table, resolution, through)?;
+        if level(table).is_some() {
+            self.freeze_fragments(through)?;
         } else {
             if table == TableName::Traces {
                 self.stitcher.emit_changed(through, &mut self.traces)?;
@@ -231,14 +223,33 @@ impl Tenant {
         Ok(self.layers[at(table)].seal(first, through))
     }
 
-    fn freeze_fragments(&mut self, table: TableName, resolution: usize, through: LogOffset) -> Result<(), ArrowError> {
-        let Some(fragments) = self.rollups.fragments(resolution, through)? else { return Ok(()) };
-        let first = self.pending(table).map_or(through, |pending| pending.first);
-        self.rollups.clear(resolution);
-        let mut extent = Extent::EMPTY;
-        extent.add(first, fragments.time.0, fragments.time.1);
-        extent.last = through;
-        self.layers[at(table)].freeze(Chunk { batch: fragments.batch, extent, waiting: Vec::new(), whole: true })
+    /// Prepares for the points of the frame at `offset`, which only the tables of `wanted` lack.
+    ///
+    /// # Errors
+    /// When columns do not fit the schema: a mistake in this crate.
+    pub(crate) fn want_metrics(&mut self, wanted: Levels, offset: LogOffset) -> Result<(), ArrowError> {
+        if wanted != self.rollups.wanted() {
+            self.freeze_fragments(LogOffset(offset.0.saturating_sub(1)))?;
+            self.rollups.want(wanted);
+        }
+        Ok(())
+    }
+
+    /// Moves the open windows of all resolutions into chunks.
+    fn freeze_fragments(&mut self, through: LogOffset) -> Result<(), ArrowError> {
+        if self.rollups.rows() == 0 {
+            return Ok(());
+        }
+        for (table, fragments) in TableName::METRICS.into_iter().zip(self.rollups.freeze(through)?) {
+            let Some(fragments) = fragments else { continue };
+            let first = self.pending(table).map_or(through, |pending| pending.first);
+            let mut extent = Extent::EMPTY;
+            extent.add(first, fragments.time.0, fragments.time.1);
+            extent.last = through;
+            let chunk = Chunk { batch: fragments.batch, extent, waiting: Vec::new(), whole: true };
+            self.layers[at(table)].freeze(chunk)?;
+        }
+        Ok(())
     }
 
     /// The oldest seal of `table` is committed.

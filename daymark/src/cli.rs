@@ -111,6 +111,25 @@ pub(crate) struct CollectorTuning {
     /// How often small segments are looked for, to be merged into large ones.
     #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(100..=86_400_000))]
     pub(crate) compact_interval_ms: u64,
+    #[command(flatten)]
+    pub(crate) metrics: MetricRetention,
+}
+
+/// How long metrics are kept, by the width of their windows.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct MetricRetention {
+    /// Days metrics are kept in windows of 10 s: 1 to 36500.
+    #[arg(long, value_name = "DAYS", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=36_500))]
+    pub(crate) metrics_10s_days: u64,
+    /// Days metrics are kept in windows of a minute: 1 to 36500.
+    #[arg(long, value_name = "DAYS", default_value_t = 95, value_parser = clap::value_parser!(u64).range(1..=36_500))]
+    pub(crate) metrics_1m_days: u64,
+    /// Days metrics are kept in windows of an hour: 1 to 36500.
+    #[arg(long, value_name = "DAYS", default_value_t = 400, value_parser = clap::value_parser!(u64).range(1..=36_500))]
+    pub(crate) metrics_1h_days: u64,
+    /// Days metrics are kept in windows of a day: 1 to 36500.
+    #[arg(long, value_name = "DAYS", default_value_t = 1_830, value_parser = clap::value_parser!(u64).range(1..=36_500))]
+    pub(crate) metrics_1d_days: u64,
 }
 
 /// Daymark's own telemetry.
@@ -301,6 +320,7 @@ mod tests {
         for args in [
             &["up", "--retention-days", "1", "--seal-interval-ms", "100"][..],
             &["up", "--retention-days", "36500", "--seal-interval-ms", "86400000"],
+            &["collector", "--metrics-10s-days", "1", "--metrics-1d-days", "36500"],
             &["agent", "--queue-bytes", "1048576"],
         ] {
             Cli::try_parse_from([&["daymark"], args].concat()).unwrap();

@@ -1,4 +1,4 @@
-//! Rows of the `metrics_10s` and `metrics_1m` tables: mergeable fragments of one series and window.
+//! Rows of the metric tables: mergeable fragments of one series and window.
 
 use std::sync::Arc;
 
@@ -7,9 +7,10 @@ use arrow::array::{
     TimestampMicrosecondBuilder,
 };
 use arrow::error::ArrowError;
-use daymark_model::{LogOffset, SpanId, TraceId, UnixNanos};
+use daymark_model::LogOffset;
 use daymark_sketch::Histogram;
 use daymark_store::TableName;
+use daymark_store::series::Fragment;
 
 use super::{AttributesBuilder, Encoded, assemble, time_builder, type_of};
 
@@ -26,31 +27,6 @@ pub(crate) struct MetricSeries {
     pub(crate) service: Box<str>,
     pub(crate) attributes: Encoded,
     pub(crate) resource: Arc<Encoded>,
-}
-
-/// An example measurement of a window.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct WindowExemplar {
-    pub(crate) trace_id: TraceId,
-    pub(crate) span_id: Option<SpanId>,
-    pub(crate) value: f64,
-}
-
-/// One fragment.
-pub(crate) struct MetricRow<'a> {
-    pub(crate) series: &'a MetricSeries,
-    pub(crate) window: UnixNanos,
-    pub(crate) start: UnixNanos,
-    pub(crate) count: u64,
-    pub(crate) sum: f64,
-    pub(crate) min: Option<f64>,
-    pub(crate) max: Option<f64>,
-    pub(crate) last: Option<f64>,
-    pub(crate) last_time: UnixNanos,
-    pub(crate) err_bound: f64,
-    pub(crate) hist: Option<&'a Histogram>,
-    pub(crate) exemplar: Option<WindowExemplar>,
-    pub(crate) log_offset: LogOffset,
 }
 
 /// Builds rows of the metric tables.
@@ -90,17 +66,22 @@ impl MetricColumns {
     ///
     /// # Errors
     /// None that data can cause: ids have their fixed width.
-    pub(crate) fn push(&mut self, row: &MetricRow<'_>) -> Result<(), ArrowError> {
-        let series = row.series;
-        let hist_kind = row.hist.map_or("", Histogram::kind);
+    pub(crate) fn push(
+        &mut self,
+        series: &MetricSeries,
+        row: &Fragment<'_>,
+        through: LogOffset,
+    ) -> Result<(), ArrowError> {
+        let hist = row.hist.as_deref();
+        let hist_kind = hist.map_or("", Histogram::kind);
         let texts = [&*series.metric, series.kind, series.temporality, &series.unit, &series.service, hist_kind];
         self.texts.iter_mut().zip(texts).for_each(|(column, text)| column.append_value(text));
         self.attributes.row(&series.attributes);
         self.resource.row(&series.resource);
         self.time.append_value(row.window.micros());
-        let longs = [series.id, row.window.0, row.start.0, row.count, row.last_time.0, row.log_offset.0];
+        let longs = [series.id, row.window.0, row.start, row.count, row.last_time, through.0];
         self.longs.iter_mut().zip(longs).for_each(|(column, value)| column.append_value(value as i64));
-        let quantile = |q| row.hist.and_then(|hist| quantile(hist, q));
+        let quantile = |q| hist.and_then(|hist| quantile(hist, q));
         let doubles = [
             Some(row.sum),
             row.min,
@@ -121,7 +102,7 @@ impl MetricColumns {
             Some(span_id) => self.exemplar_span_id.append_value(span_id.0)?,
             None => self.exemplar_span_id.append_null(),
         }
-        self.hist.append_option(row.hist.and_then(Histogram::encode_row));
+        self.hist.append_option(hist.and_then(Histogram::encode_row));
         Ok(())
     }
 

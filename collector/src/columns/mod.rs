@@ -23,7 +23,7 @@ use daymark_model::{LogOffset, UnixNanos};
 
 pub(crate) use attributes::{AttributesBuilder, Encoded, encode};
 pub(crate) use logs::{LogColumns, LogRow, Waiting, fill_trace_ids};
-pub(crate) use metrics::{MetricColumns, MetricRow, MetricSeries, WindowExemplar};
+pub(crate) use metrics::{MetricColumns, MetricSeries};
 pub(crate) use spans::SpanColumns;
 pub(crate) use traces::{TraceColumns, TraceRow, read_trace_rows};
 

@@ -1,16 +1,20 @@
-//! Roll up: data points become fragments of series in 10 s and 1 min windows.
+//! Roll up: data points become fragments of series in 10 s windows; coarser windows are folded from those.
 //!
 //! Where it sits: the applier feeds it every data point; hot reads take the fragments as they stand; a seal takes and
-//! empties one resolution. Each fragment counts the points of one stretch of the log, so readers sum fragments.
+//! empties all resolutions at once. Each fragment counts the points of one stretch of the log, so readers sum fragments.
 //!
 //! Invariants:
-//! - a point is in exactly one window per resolution, and in exactly one fragment of it;
+//! - a point is in exactly one fragment, and through it in exactly one window per resolution;
+//! - all open fragments are wanted by the same tables: when a replay comes to frames that other tables lack, the
+//!   fragments before are frozen first;
 //! - a delta that covers one aligned 10 s window is in that window, whatever its time stamp rounds to;
 //! - at most `max_series` series are in memory; further points go to one series a metric with
-//!   `otel.metric.overflow=true`.
+//!   `otel.metric.overflow=true`;
+//! - nothing is allocated per point, except for a distribution.
 
+mod fold;
+mod open;
 mod series;
-mod window;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,20 +23,22 @@ use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use daymark_guard::fault::{self, Fault};
 use daymark_model::{LogOffset, UnixNanos};
-use daymark_store::TableName;
+use daymark_store::Resolution;
+use daymark_store::series::Adding;
 use daymark_wire::decode::{PointValue, PointView};
 
+use self::fold::{Fold, LEVELS};
+pub(crate) use self::fold::{Levels, level};
+use self::open::{Extras, Incoming, NONE, Open};
 pub(crate) use self::series::{Metric, hash_attributes};
-use self::window::{Adding, Window};
-use crate::columns::{Encoded, MetricColumns, MetricRow, MetricSeries};
+use crate::columns::{Encoded, MetricSeries};
 use crate::keyed::IdMap;
 
-/// Width of the finest windows; agents align what they derive to it.
-const FINEST_NS: u64 = 10_000_000_000;
-/// Fragments of a series and window that could not be merged (bucket bounds that differ), at most, per seal.
-const MAX_SPLIT: usize = 4_096;
-/// What a fragment takes besides its histogram, with its share of the series' text. Bytes.
-const SERIES_BYTES: usize = 600;
+/// Fragments of a series that a point looks through for its window, newest first. Beyond, it gets one of its own:
+/// readers and compaction join it.
+const MAX_LOOK_BACK: usize = 64;
+/// What an open fragment becomes in memory when it is sealed, with its share of the series' text. Bytes.
+const ROW_BYTES: usize = 400;
 /// Hot reads may see fragments so old: well within the 2 s that rows have until they can be queried.
 const MAX_LIVE_AGE: Duration = Duration::from_secs(1);
 /// A series unused for so many seals is forgotten.
@@ -48,38 +54,35 @@ pub(crate) struct PointResource<'a> {
 /// The series of one tenant and their open windows.
 pub(crate) struct Rollups {
     max_series: usize,
-    series: IdMap<u64, Known>,
-    resolutions: [Resolution; 2],
+    /// Series by id: their position in `slots`.
+    known: IdMap<u64, u32>,
+    slots: Vec<Slot>,
+    open: Vec<Open>,
+    extras: Extras,
+    /// Resolutions whose tables lack what is open.
+    wanted: Levels,
+    live: [Option<Live>; LEVELS],
+    /// Points ever added.
+    points: u64,
     seals: u64,
 }
 
-struct Known {
-    series: Arc<MetricSeries>,
+struct Slot {
+    series: MetricSeries,
+    adding: Adding,
+    /// Its newest fragment, or [`NONE`].
+    newest: u32,
     used_in: u64,
-}
-
-struct Resolution {
-    width_ns: u64,
-    open: IdMap<(u64, u64), Fragment>,
-    split: Vec<(UnixNanos, Fragment)>,
-    bytes: usize,
-    /// Points added since the last seal.
-    added: u64,
-    live: Option<Live>,
 }
 
 /// Fragments built for hot reads.
 struct Live {
-    added: u64,
+    /// Points applied when they were built.
+    points: u64,
     through: LogOffset,
     built: Instant,
     took: Duration,
     batch: Option<RecordBatch>,
-}
-
-struct Fragment {
-    series: Arc<MetricSeries>,
-    window: Window,
 }
 
 /// Rows of one resolution and the time they span.
@@ -90,100 +93,138 @@ pub(crate) struct Fragments {
 
 impl Rollups {
     pub(crate) fn new(max_series: usize) -> Rollups {
-        let resolution = |table: TableName| Resolution {
-            width_ns: table.window_ns().unwrap_or(FINEST_NS),
-            open: IdMap::default(),
-            split: Vec::new(),
-            bytes: 0,
-            added: 0,
-            live: None,
-        };
         Rollups {
             max_series,
-            series: IdMap::default(),
-            resolutions: [resolution(TableName::Metrics10s), resolution(TableName::Metrics1m)],
+            known: IdMap::default(),
+            slots: Vec::new(),
+            open: Vec::new(),
+            extras: Extras::default(),
+            wanted: [true; LEVELS],
+            live: Default::default(),
+            points: 0,
             seals: 0,
         }
     }
 
-    /// Fragments that a seal of this resolution (0: 10 s, 1: 1 min) would write.
-    pub(crate) fn rows(&self, resolution: usize) -> usize {
-        self.resolutions[resolution].open.len() + self.resolutions[resolution].split.len()
+    /// Open fragments, which are the rows that a seal writes at 10 s.
+    pub(crate) fn rows(&self) -> usize {
+        self.open.len()
     }
 
-    /// Bytes held for one resolution, about.
-    pub(crate) fn size_bytes(&self, resolution: usize) -> usize {
-        self.resolutions[resolution].bytes + SERIES_BYTES * self.rows(resolution)
+    /// Bytes that a seal frees, about.
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.extras.bytes + ROW_BYTES * self.open.len()
     }
 
-    /// Adds one point to the resolutions that have not consumed it yet.
-    pub(crate) fn add(
-        &mut self,
-        metric: &Metric,
-        resource: &PointResource<'_>,
-        point: &PointView<'_, '_>,
-        wanted: [bool; 2],
-    ) {
-        let (series, overflows) = self.series(metric, resource, point);
+    /// Which resolutions the open fragments are for.
+    pub(crate) fn wanted(&self) -> Levels {
+        self.wanted
+    }
+
+    /// From now on points are for these resolutions. Nothing may be open.
+    pub(crate) fn want(&mut self, wanted: Levels) {
+        debug_assert!(self.open.is_empty(), "fragments of other tables are frozen first");
+        self.wanted = wanted;
+    }
+
+    /// Adds one point.
+    pub(crate) fn add(&mut self, metric: &Metric, resource: &PointResource<'_>, point: &PointView<'_, '_>) {
+        let (slot, overflows) = self.slot(metric, resource, point);
         if overflows && metric.adding == Adding::Cumulative {
             // Running totals of different series cannot share one: the series only shows that there are too many.
             return;
         }
-        let at = window_of(metric.adding, point);
-        for (resolution, _) in self.resolutions.iter_mut().zip(wanted).filter(|(_, wanted)| *wanted) {
-            resolution.add(&series, metric, point, at);
-            if fault::active(Fault::MergeRollupTwice) {
-                resolution.add(&series, metric, point, at);
+        let window = window_of(metric.adding, point).window(Resolution::TenSeconds.window_ns());
+        let incoming = Incoming { point, adding: metric.adding, unit: metric.exponential };
+        self.put(slot, window, incoming);
+        if fault::active(Fault::MergeRollupTwice) {
+            self.put(slot, window, incoming);
+        }
+    }
+
+    fn put(&mut self, slot: u32, window: UnixNanos, incoming: Incoming<'_, '_, '_>) {
+        self.points += 1;
+        let newest = &mut self.slots[slot as usize].newest;
+        let mut at = *newest;
+        for _ in 0..MAX_LOOK_BACK {
+            let Some(open) = self.open.get_mut(at as usize) else { break };
+            if open.window == window.0 && open.add(incoming, &mut self.extras).is_ok() {
+                return;
             }
+            at = open.before;
         }
+        let mut fresh = Open::new(*newest, window);
+        // A fresh fragment takes any point.
+        let taken = fresh.add(incoming, &mut self.extras);
+        debug_assert!(taken.is_ok());
+        *newest = self.open.len() as u32;
+        self.open.push(fresh);
     }
 
-    fn series(
-        &mut self,
-        metric: &Metric,
-        resource: &PointResource<'_>,
-        point: &PointView<'_, '_>,
-    ) -> (Arc<MetricSeries>, bool) {
+    /// The series' slot, and whether it is the one for what is beyond the cap.
+    fn slot(&mut self, metric: &Metric, resource: &PointResource<'_>, point: &PointView<'_, '_>) -> (u32, bool) {
         let id = metric.series_id(&point.attributes, resource.hash);
-        if let Some(known) = self.series.get_mut(&id) {
-            known.used_in = self.seals;
-            return (Arc::clone(&known.series), false);
+        if let Some(&slot) = self.known.get(&id) {
+            self.slots[slot as usize].used_in = self.seals;
+            return (slot, false);
         }
-        if self.series.len() >= self.max_series {
+        let overflows = self.known.len() >= self.max_series;
+        let (id, series) = if overflows {
             let id = metric.overflow_id();
-            let known = self
-                .series
-                .entry(id)
-                .or_insert_with(|| Known { series: Arc::new(metric.overflow_series(id)), used_in: 0 });
-            known.used_in = self.seals;
-            return (Arc::clone(&known.series), true);
+            if let Some(&slot) = self.known.get(&id) {
+                self.slots[slot as usize].used_in = self.seals;
+                return (slot, true);
+            }
+            (id, metric.overflow_series(id))
+        } else {
+            (id, metric.series(id, resource.service, &point.attributes, resource.text))
+        };
+        let slot = self.slots.len() as u32;
+        self.slots.push(Slot { series, adding: metric.adding, newest: NONE, used_in: self.seals });
+        self.known.insert(id, slot);
+        (slot, overflows)
+    }
+
+    /// The rows of the resolutions in `levels` as they stand, newest offset counted `through`. Sorted by metric, series
+    /// and time.
+    fn fold(&self, levels: Levels, through: LogOffset) -> Result<[Option<Fragments>; LEVELS], ArrowError> {
+        let mut used: Vec<&Slot> = self.slots.iter().filter(|slot| slot.newest != NONE).collect();
+        if used.is_empty() {
+            return Ok(Default::default());
         }
-        let series = Arc::new(metric.series(id, resource.service, &point.attributes, resource.text));
-        self.series.insert(id, Known { series: Arc::clone(&series), used_in: self.seals });
-        (series, false)
+        let rank = |slot: &Slot| slot.series.id as i64;
+        used.sort_unstable_by(|a, b| (&a.series.metric, rank(a)).cmp(&(&b.series.metric, rank(b))));
+        let mut fold = Fold::new(levels, through);
+        let mut chain: Vec<&Open> = Vec::new();
+        for slot in used {
+            chain.clear();
+            let mut at = slot.newest;
+            while let Some(open) = self.open.get(at as usize) {
+                chain.push(open);
+                at = open.before;
+            }
+            chain.sort_unstable_by_key(|open| open.rank());
+            fold.add(&slot.series, slot.adding, chain.iter().map(|open| open.fragment(&self.extras)))?;
+        }
+        fold.finish()
     }
 
-    /// The fragments of one resolution as they stand, newest offset counted `through`; `None` when there are none.
-    ///
-    /// # Errors
-    /// When the columns do not fit the schema: a mistake in this crate.
-    pub(crate) fn fragments(&self, resolution: usize, through: LogOffset) -> Result<Option<Fragments>, ArrowError> {
-        self.resolutions[resolution].fragments(through)
-    }
-
-    /// The fragments for a hot read, with the offset they reflect. Building them takes the lock from the applier, so
-    /// they are built again only when points came, and then at most for a tenth of the time (and once a second).
+    /// The fragments for a hot read of one resolution, with the offset they reflect. Building them takes the lock from
+    /// the applier, so they are built again only when points came, and then at most for a tenth of the time (and once
+    /// a second).
     ///
     /// # Errors
     /// When the columns do not fit the schema: a mistake in this crate.
     pub(crate) fn live(
         &mut self,
-        resolution: usize,
+        level: usize,
         through: LogOffset,
     ) -> Result<(LogOffset, Option<RecordBatch>), ArrowError> {
-        let resolution = &mut self.resolutions[resolution];
-        if let Some(live) = &resolution.live {
-            if live.added == resolution.added {
+        if self.open.is_empty() || !self.wanted[level] {
+            return Ok((through, None));
+        }
+        if let Some(live) = &self.live[level] {
+            if live.points == self.points {
                 return Ok((through, live.batch.clone()));
             }
             if live.built.elapsed() < (live.took * 10).min(MAX_LIVE_AGE) {
@@ -191,76 +232,31 @@ impl Rollups {
             }
         }
         let built = Instant::now();
-        let batch = resolution.fragments(through)?.map(|fragments| fragments.batch);
-        let live = Live { added: resolution.added, through, built, took: built.elapsed(), batch: batch.clone() };
-        resolution.live = Some(live);
+        let mut levels = [false; LEVELS];
+        levels[level] = true;
+        let batch = self.fold(levels, through)?[level].take().map(|fragments| fragments.batch);
+        let live = Live { points: self.points, through, built, took: built.elapsed(), batch: batch.clone() };
+        self.live[level] = Some(live);
         Ok((through, batch))
     }
 
-    /// Empties one resolution: its fragments are sealed.
-    pub(crate) fn clear(&mut self, resolution: usize) {
-        self.resolutions[resolution].open = IdMap::default();
-        self.resolutions[resolution].split = Vec::new();
-        self.resolutions[resolution].bytes = 0;
-        self.resolutions[resolution].added = 0;
-        self.resolutions[resolution].live = None;
+    /// Takes the rows of all wanted resolutions, which are empty afterwards; newest offset counted `through`.
+    ///
+    /// # Errors
+    /// When the columns do not fit the schema: a mistake in this crate.
+    pub(crate) fn freeze(&mut self, through: LogOffset) -> Result<[Option<Fragments>; LEVELS], ArrowError> {
+        let frozen = self.fold(self.wanted, through)?;
+        self.open = Vec::new();
+        self.extras.clear();
+        self.live = Default::default();
         self.seals += 1;
         let oldest = self.seals.saturating_sub(KEEP_SEALS);
-        self.series.retain(|_, known| known.used_in >= oldest);
-    }
-}
-
-impl Resolution {
-    fn add(&mut self, series: &Arc<MetricSeries>, metric: &Metric, point: &PointView<'_, '_>, at: UnixNanos) {
-        self.added += 1;
-        let start = at.window(self.width_ns);
-        let fresh = || Fragment { series: Arc::clone(series), window: Window::default() };
-        let fragment = self.open.entry((series.id, start.0)).or_insert_with(fresh);
-        let before = fragment.window.heap_bytes();
-        if fragment.window.add(metric.adding, point, metric.exponential).is_ok() {
-            self.bytes = (self.bytes + fragment.window.heap_bytes()).saturating_sub(before);
-        } else {
-            let mut own = fresh();
-            if self.split.len() < MAX_SPLIT && own.window.add(metric.adding, point, metric.exponential).is_ok() {
-                self.bytes += own.window.heap_bytes();
-                self.split.push((start, own));
-            } else {
-                tracing::warn!(metric = %metric.name, "bucket bounds change with every point: a point was left out");
-            }
+        if self.slots.iter().any(|slot| slot.used_in < oldest) {
+            self.slots.retain(|slot| slot.used_in >= oldest);
+            self.known = (0..).zip(&self.slots).map(|(at, slot)| (slot.series.id, at)).collect();
         }
-    }
-
-    fn fragments(&self, through: LogOffset) -> Result<Option<Fragments>, ArrowError> {
-        let open = self.open.iter().map(|((_, start), fragment)| (UnixNanos(*start), fragment));
-        let split = self.split.iter().map(|(start, fragment)| (*start, fragment));
-        let mut rows: Vec<(UnixNanos, &Fragment)> = open.chain(split).collect();
-        if rows.is_empty() {
-            return Ok(None);
-        }
-        rows.sort_unstable_by(|(a_start, a), (b_start, b)| {
-            (&a.series.metric, a.series.id, a_start).cmp(&(&b.series.metric, b.series.id, b_start))
-        });
-        let mut columns = MetricColumns::new();
-        let mut time = (UnixNanos(u64::MAX), UnixNanos(0));
-        for (start, Fragment { series, window }) in rows {
-            time = (time.0.min(start), time.1.max(start));
-            columns.push(&MetricRow {
-                series,
-                window: start,
-                start: window.start,
-                count: window.count,
-                sum: window.sum,
-                min: window.min,
-                max: window.max,
-                last: window.last,
-                last_time: window.last_time,
-                err_bound: window.err_bound,
-                hist: window.hist.as_ref(),
-                exemplar: window.exemplar,
-                log_offset: through,
-            })?;
-        }
-        Ok(Some(Fragments { batch: columns.finish()?, time }))
+        self.slots.iter_mut().for_each(|slot| slot.newest = NONE);
+        Ok(frozen)
     }
 }
 
@@ -281,5 +277,7 @@ pub(crate) fn unsupported(point: &PointView<'_, '_>) -> Option<&'static str> {
     }
 }
 
+#[cfg(test)]
+mod exact_tests;
 #[cfg(test)]
 mod tests;

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
+use daymark_store::series::Adding;
 use daymark_wire::decode::{KeyValues, MetricKind, MetricView, Temporality, Value};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::window::{Adding, ExponentialUnit};
+use super::open::ExponentialUnit;
 use crate::columns::{Encoded, MetricSeries, encode};
 
 /// A metric as its points need it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Metric {
-    pub(crate) name: Box<str>,
-    pub(crate) unit: Box<str>,
+    pub(crate) name: String,
+    pub(crate) unit: String,
     pub(crate) kind: &'static str,
     pub(crate) temporality: &'static str,
     pub(crate) adding: Adding,
@@ -20,8 +21,23 @@ pub(crate) struct Metric {
     hash: u64,
 }
 
+impl Default for Metric {
+    fn default() -> Metric {
+        Metric {
+            name: String::new(),
+            unit: String::new(),
+            kind: "gauge",
+            temporality: "none",
+            adding: Adding::Gauge,
+            exponential: ExponentialUnit { hdr: false, factor: 1.0 },
+            hash: 0,
+        }
+    }
+}
+
 impl Metric {
-    pub(crate) fn of(view: &MetricView<'_, '_>) -> Metric {
+    /// Becomes the metric of `view`; texts are kept in the buffers of the one before.
+    pub(crate) fn set(&mut self, view: &MetricView<'_, '_>) {
         let (kind, temporality, adding) = nature(view.kind);
         let is_exponential = matches!(view.kind, MetricKind::ExponentialHistogram { .. });
         let hdr = is_exponential && view.metadata.get("hdr.sigfig") == Some(Value::Int(2));
@@ -30,15 +46,13 @@ impl Metric {
         for part in [kind, temporality, unit] {
             hash = xxh3_64_with_seed(part.as_bytes(), hash);
         }
-        Metric {
-            name: view.name.into(),
-            unit: unit.into(),
-            kind,
-            temporality,
-            adding,
-            exponential: ExponentialUnit { hdr, factor },
-            hash,
-        }
+        self.name.clear();
+        self.name.push_str(view.name);
+        self.unit.clear();
+        self.unit.push_str(unit);
+        (self.kind, self.temporality, self.adding) = (kind, temporality, adding);
+        self.exponential = ExponentialUnit { hdr, factor };
+        self.hash = hash;
     }
 
     /// Id of the series of this metric with these attributes.
@@ -73,10 +87,10 @@ impl Metric {
     fn with(&self, id: u64, service: &str, attributes: Encoded, resource: Arc<Encoded>) -> MetricSeries {
         MetricSeries {
             id,
-            metric: self.name.clone(),
+            metric: self.name.as_str().into(),
             kind: self.kind,
             temporality: self.temporality,
-            unit: self.unit.clone(),
+            unit: self.unit.as_str().into(),
             service: service.into(),
             attributes,
             resource,

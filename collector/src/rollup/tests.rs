@@ -15,14 +15,14 @@ use prost::Message;
 use super::*;
 use crate::resources::{Resource, Resources};
 
-const S: u64 = 1_000_000_000;
-const T0: u64 = 1_767_225_600 * S;
+pub(super) const S: u64 = 1_000_000_000;
+pub(super) const T0: u64 = 1_767_225_600 * S;
 
 struct Walk<'r> {
     rollups: &'r mut Rollups,
     resources: Resources,
     resource: Option<Arc<Resource>>,
-    metric: Option<Metric>,
+    metric: Metric,
 }
 
 impl MetricVisitor for Walk<'_> {
@@ -31,22 +31,22 @@ impl MetricVisitor for Walk<'_> {
     }
 
     fn metric(&mut self, view: &MetricView<'_, '_>) {
-        self.metric = Some(Metric::of(view));
+        self.metric.set(view);
     }
 
     fn point(&mut self, point: &PointView<'_, '_>) {
         let resource = self.resource.clone().unwrap();
         let from = PointResource { service: &resource.service, text: &resource.text, hash: resource.hash };
-        self.rollups.add(self.metric.as_ref().unwrap(), &from, point, [true, true]);
+        self.rollups.add(&self.metric, &from, point);
     }
 }
 
-fn add(rollups: &mut Rollups, name: &str, unit: &str, data: Data) {
+pub(super) fn add(rollups: &mut Rollups, name: &str, unit: &str, data: Data) {
     let metric = OtlpMetric { name: name.into(), unit: unit.into(), data: Some(data), ..OtlpMetric::default() };
     let scope = ScopeMetrics { metrics: vec![metric], ..ScopeMetrics::default() };
     let metrics = ResourceMetrics { scope_metrics: vec![scope], ..ResourceMetrics::default() };
     let bytes = ExportMetricsServiceRequest { resource_metrics: vec![metrics] }.encode_to_vec();
-    let mut walk = Walk { rollups, resources: Resources::default(), resource: None, metric: None };
+    let mut walk = Walk { rollups, resources: Resources::default(), resource: None, metric: Metric::default() };
     walk_metrics(&bytes, &mut walk).unwrap();
 }
 
@@ -61,13 +61,17 @@ fn number(start_s: u64, at_s: u64, value: f64, label: &str) -> NumberDataPoint {
     }
 }
 
-fn sum(points: Vec<NumberDataPoint>, temporality: i32) -> Data {
+pub(super) fn sum(points: Vec<NumberDataPoint>, temporality: i32) -> Data {
     Data::Sum(Sum { data_points: points, aggregation_temporality: temporality, is_monotonic: true })
+}
+
+fn rows_of(rollups: &Rollups, level: usize) -> Option<Fragments> {
+    rollups.fold([true; LEVELS], LogOffset(1)).unwrap()[level].take()
 }
 
 /// (window s, count, sum, last) of the 10 s rows, in their order.
 fn rows(rollups: &Rollups) -> Vec<(i64, i64, f64, Option<f64>)> {
-    let Some(fragments) = rollups.fragments(0, LogOffset(1)).unwrap() else { return Vec::new() };
+    let Some(fragments) = rows_of(rollups, 0) else { return Vec::new() };
     let batch = fragments.batch;
     let long = |name: &str, row| batch[name].as_primitive::<Int64Type>().value(row);
     let double = |name: &str, row| {
@@ -83,7 +87,7 @@ fn rows(rollups: &Rollups) -> Vec<(i64, i64, f64, Option<f64>)> {
 }
 
 fn hists(rollups: &Rollups) -> Vec<Option<Histogram>> {
-    let batch = rollups.fragments(0, LogOffset(1)).unwrap().unwrap().batch;
+    let batch = rows_of(rollups, 0).unwrap().batch;
     let column = batch["hist"].as_binary::<i32>();
     (0..column.len()).map(|row| column.is_valid(row).then(|| Histogram::decode(column.value(row)).unwrap())).collect()
 }
@@ -115,7 +119,7 @@ fn series_beyond_the_cap_share_one_that_says_so() {
     let mut rollups = Rollups::new(3);
     let points = (0..50).map(|n| number(0, 5, 1.0, &n.to_string())).collect();
     add(&mut rollups, "m", "1", sum(points, 1));
-    let batch = rollups.fragments(0, LogOffset(1)).unwrap().unwrap().batch;
+    let batch = rows_of(&rollups, 0).unwrap().batch;
     assert_eq!(batch.num_rows(), 4);
     assert_eq!(rows(&rollups).iter().map(|row| row.2).sum::<f64>(), 50.0, "nothing is lost");
     let keys = batch["attributes"].as_map().keys().as_string::<i32>().clone();
@@ -156,7 +160,7 @@ fn explicit_buckets_stay_native_and_other_bounds_get_a_fragment_of_their_own() {
     assert_eq!(rows(&rollups).iter().map(|row| row.1).sum::<i64>(), 12);
 }
 
-fn exponential(sketch: &Sketch, unit: f64) -> Data {
+pub(super) fn exponential(sketch: &Sketch, unit: f64) -> Data {
     let exponential = sketch.to_exponential();
     let point = ExponentialHistogramDataPoint {
         start_time_unix_nano: T0 + 10 * S,
@@ -180,7 +184,7 @@ fn foreign_exponential_durations_become_nanoseconds_with_a_stated_error() {
     let mut rollups = Rollups::new(100);
     add(&mut rollups, "m", "us", exponential(&sketch, 1.0));
     assert_eq!(rows(&rollups), [(10, 1_000, 500_500e3, None)]);
-    let batch = rollups.fragments(0, LogOffset(1)).unwrap().unwrap().batch;
+    let batch = rows_of(&rollups, 0).unwrap().batch;
     assert_eq!(batch["unit"].as_string::<i32>().value(0), "ns");
     let double = |name: &str| batch[name].as_primitive::<Float64Type>().value(0);
     assert!((double("p50") / 500e3 - 1.0).abs() < 0.01, "{}", double("p50"));
@@ -188,10 +192,33 @@ fn foreign_exponential_durations_become_nanoseconds_with_a_stated_error() {
 }
 
 #[test]
-fn a_seal_empties_one_resolution_and_keeps_the_other() {
+fn a_seal_takes_every_resolution_at_once() {
     let mut rollups = Rollups::new(100);
     add(&mut rollups, "m", "1", sum(vec![number(0, 5, 2.0, "a"), number(30, 35, 3.0, "a")], 1));
-    assert_eq!((rollups.rows(0), rollups.rows(1)), (2, 1));
-    rollups.clear(0);
-    assert_eq!((rollups.rows(0), rollups.rows(1)), (0, 1));
+    let frozen = rollups.freeze(LogOffset(7)).unwrap().map(|rows| rows.unwrap().batch);
+    assert_eq!(frozen.each_ref().map(RecordBatch::num_rows), [2, 1, 1, 1]);
+    let sums = frozen.map(|batch| batch["sum"].as_primitive::<Float64Type>().values().iter().sum::<f64>());
+    assert_eq!(sums, [5.0; 4]);
+    assert!(rollups.rows() == 0 && rollups.freeze(LogOffset(7)).unwrap().iter().all(Option::is_none));
+}
+
+#[test]
+fn only_tables_that_lack_the_points_get_them() {
+    let mut rollups = Rollups::new(100);
+    rollups.want([false, true, false, true]);
+    add(&mut rollups, "m", "1", sum(vec![number(0, 5, 2.0, "a")], 1));
+    let frozen = rollups.freeze(LogOffset(7)).unwrap();
+    assert_eq!(frozen.map(|rows| rows.is_some()), [false, true, false, true]);
+}
+
+#[test]
+fn a_total_that_was_reset_keeps_what_it_had_reached() {
+    let mut rollups = Rollups::new(100);
+    // A restart with a new start time, and one without.
+    let points = vec![number(0, 2, 10.0, "a"), number(3, 5, 4.0, "a"), number(0, 1, 7.0, "a"), number(3, 9, 1.0, "a")];
+    add(&mut rollups, "m", "1", sum(points, 2));
+    assert_eq!(rows(&rollups), [(0, 2, 0.0, Some(10.0)), (0, 1, 0.0, Some(4.0)), (0, 1, 0.0, Some(1.0))]);
+    for level in 1..LEVELS {
+        assert_eq!(rows_of(&rollups, level).unwrap().batch.num_rows(), 3, "level {level}");
+    }
 }

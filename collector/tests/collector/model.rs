@@ -90,7 +90,7 @@ async fn run(steps: Vec<Step>) {
     seen.iter().for_each(|n| *expected.entry((n % 5) as u8).or_default() += 1);
     let counted: BTreeMap<u8, i64> = world.traces().await.into_iter().map(|(id, (spans, ..))| (id, spans)).collect();
     assert_eq!(counted, expected);
-    for table in [TableName::Metrics10s, TableName::Metrics1m] {
+    for table in TableName::METRICS {
         let sum: f64 = world.rollups(table).await.values().map(|(_, sum)| sum).sum();
         assert_eq!(sum, points, "{table}");
     }

@@ -23,6 +23,10 @@ pub(crate) async fn start(data_dir: &Path, tuning: &CollectorTuning, drain: &Dra
     options.retention.spans_hours = hours;
     options.retention.logs_hours = hours;
     options.retention.traces_hours = hours;
+    options.retention.metrics_10s_hours = tuning.metrics.metrics_10s_days * 24;
+    options.retention.metrics_1m_hours = tuning.metrics.metrics_1m_days * 24;
+    options.retention.metrics_1h_hours = tuning.metrics.metrics_1h_days * 24;
+    options.retention.metrics_1d_hours = tuning.metrics.metrics_1d_days * 24;
     Ok(Collector::start(options, Arc::new(SystemClock), drain.clone()).await?)
 }
 

@@ -13,6 +13,8 @@ use arrow::array::{MapBuilder, MapFieldNames, StringBuilder};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use serde::{Deserialize, Serialize};
 
+use crate::Resolution;
+
 /// A table. Each tenant has its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -29,12 +31,29 @@ pub enum TableName {
     /// The same in 1 min windows.
     #[serde(rename = "metrics_1m")]
     Metrics1m,
+    /// The same in windows of an hour.
+    #[serde(rename = "metrics_1h")]
+    Metrics1h,
+    /// The same in windows of a day, from midnight UTC.
+    #[serde(rename = "metrics_1d")]
+    Metrics1d,
 }
 
 impl TableName {
     /// All tables, in a fixed order.
-    pub const ALL: [TableName; 5] =
-        [TableName::Spans, TableName::Logs, TableName::Traces, TableName::Metrics10s, TableName::Metrics1m];
+    pub const ALL: [TableName; 7] = [
+        TableName::Spans,
+        TableName::Logs,
+        TableName::Traces,
+        TableName::Metrics10s,
+        TableName::Metrics1m,
+        TableName::Metrics1h,
+        TableName::Metrics1d,
+    ];
+
+    /// The tables of metric windows, the finest first. They are fed together: each window is folded from the finest.
+    pub const METRICS: [TableName; 4] =
+        [TableName::Metrics10s, TableName::Metrics1m, TableName::Metrics1h, TableName::Metrics1d];
 
     /// Name in paths and in SQL.
     pub fn as_str(self) -> &'static str {
@@ -44,6 +63,8 @@ impl TableName {
             TableName::Traces => "traces",
             TableName::Metrics10s => "metrics_10s",
             TableName::Metrics1m => "metrics_1m",
+            TableName::Metrics1h => "metrics_1h",
+            TableName::Metrics1d => "metrics_1d",
         }
     }
 
@@ -60,7 +81,7 @@ impl TableName {
             TableName::Spans => 0,
             TableName::Logs => 1,
             TableName::Traces => 2,
-            TableName::Metrics10s | TableName::Metrics1m => 3,
+            TableName::Metrics10s | TableName::Metrics1m | TableName::Metrics1h | TableName::Metrics1d => 3,
         };
         Arc::clone(&SCHEMAS[at])
     }
@@ -69,7 +90,7 @@ impl TableName {
     pub fn time_column(self) -> &'static str {
         match self {
             TableName::Spans | TableName::Traces => "start_time",
-            TableName::Logs | TableName::Metrics10s | TableName::Metrics1m => "time",
+            _ => "time",
         }
     }
 
@@ -77,7 +98,7 @@ impl TableName {
     pub fn nanos_column(self) -> &'static str {
         match self {
             TableName::Spans | TableName::Traces => "start_time_unix_nano",
-            TableName::Logs | TableName::Metrics10s | TableName::Metrics1m => "time_unix_nano",
+            _ => "time_unix_nano",
         }
     }
 
@@ -89,11 +110,7 @@ impl TableName {
 
     /// Width of the windows of a metric table, nanoseconds.
     pub fn window_ns(self) -> Option<u64> {
-        match self {
-            TableName::Metrics10s => Some(10_000_000_000),
-            TableName::Metrics1m => Some(60_000_000_000),
-            TableName::Spans | TableName::Logs | TableName::Traces => None,
-        }
+        Resolution::ALL.into_iter().find(|resolution| resolution.table() == self).map(Resolution::window_ns)
     }
 }
 

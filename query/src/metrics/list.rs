@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use arrow::array::RecordBatch;
 use axum::response::Response;
-use daymark_store::TableName;
+use daymark_store::Resolution;
 use serde::Serialize;
 
 use crate::QueryError;
@@ -13,8 +13,8 @@ use crate::router::on_cpu;
 use crate::rows::{entries, longs, maps, strings};
 use crate::scan::{self, Wanted};
 
-/// Beyond this the table of 1 min windows is read: the metrics are the same, the rows fewer.
-const MAX_FINE_RANGE_NS: u64 = 2 * 3_600_000_000_000;
+/// Windows of a range, about: the metrics are the same in coarser ones, the rows fewer.
+const MAX_WINDOWS: u64 = 720;
 
 #[derive(Serialize)]
 struct Metrics {
@@ -34,8 +34,10 @@ pub(crate) async fn list(asked: Asked) -> Result<Response, QueryError> {
     let Asked { app, tenant, params, .. } = &asked;
     params.check(&["start", "end"], &[])?;
     let range = params.range(&*app.clock)?;
-    let is_long = range.end.0 - range.start.0 > MAX_FINE_RANGE_NS;
-    let table = if is_long { TableName::Metrics1m } else { TableName::Metrics10s };
+    let length_ns = range.end.0 - range.start.0;
+    let fits = |resolution: &Resolution| length_ns / resolution.window_ns() <= MAX_WINDOWS;
+    let wanted = Resolution::ALL.into_iter().find(fits).unwrap_or(Resolution::OneDay);
+    let table = Resolution::coarsest(&app.reader, tenant, wanted.window_ns(), range).await?.table();
 
     let mut view = app.view(tenant, table, range).await?;
     let columns = vec!["metric", "kind", "unit", "service_name", "attributes", "series_id"];

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use axum::response::Response;
 use daymark_model::Receipt;
 use daymark_store::series::{Histograms, read_series_with};
-use daymark_store::{MatchOp, Matcher, Series, SeriesQuery};
+use daymark_store::{MatchOp, Matcher, Resolution, Series, SeriesQuery};
 use serde::Serialize;
 
 use super::function::{Function, Kind, Step};
@@ -54,6 +54,7 @@ struct Question {
     group_by: Vec<String>,
     function: Option<Function>,
     grid: Grid,
+    resolution: Resolution,
     max_series: usize,
 }
 
@@ -62,11 +63,13 @@ pub(crate) async fn range(asked: Asked) -> Result<Response, QueryError> {
     params.check(&["metric", "service", "fn", "start", "end", "step"], &["attribute", "group_by"])?;
     let metric = params.one("metric").ok_or_else(|| QueryError::parameter("metric", "no metric named"))?.to_owned();
     let grid = Grid::new(params.range(&*app.clock)?, params.number("step")?, app.options.max_points)?;
+    let resolution = Resolution::coarsest(&app.reader, tenant, grid.step_ns(), grid.range).await?;
     let question = Question {
         metric: metric.clone(),
         group_by: params.all("group_by").map(str::to_owned).collect(),
         function: params.one("fn").map(Function::parse).transpose()?,
         grid,
+        resolution,
         max_series: app.options.max_series,
     };
     let matcher = |(key, value)| Matcher { key, op: MatchOp::Equal, value };
@@ -75,15 +78,14 @@ pub(crate) async fn range(asked: Asked) -> Result<Response, QueryError> {
         service: params.one("service").map(str::to_owned),
         matchers: params.pairs("attribute")?.into_iter().map(matcher).collect(),
         range: grid.range,
-        resolution: grid.resolution(),
+        resolution,
     };
     // Without a function named, the metric's kind decides, and it may ask for a quantile.
     let needs_distributions = question.function.is_none_or(Function::is_quantile);
     let histograms = if needs_distributions { Histograms::Read } else { Histograms::Skip };
     let (series, mut receipt) = read_series_with(&app.reader, tenant, &query, histograms).await?;
     if series.is_empty() {
-        let table = grid.resolution().table();
-        warn_if_unknown(app, tenant, &query.metric, table, grid.range, &mut receipt).await?;
+        warn_if_unknown(app, tenant, &query.metric, resolution.table(), grid.range, &mut receipt).await?;
     }
     let (answer, misses) = on_cpu(move || question.answer(&series)).await??;
     misses.into_iter().for_each(|why| Receipt::miss(&mut receipt, why));
@@ -129,7 +131,7 @@ impl Question {
             kind: kind_name,
             unit,
             function: function.name(),
-            resolution: self.grid.resolution_name(),
+            resolution: self.resolution.name(),
             step_s: self.grid.step_s,
             series: lines,
         };

@@ -1,7 +1,6 @@
-//! The time grid of a range answer, and the rollup that answers it exactly.
+//! The time grid of a range answer.
 
 use daymark_model::{TimeRange, UnixNanos};
-use daymark_store::Resolution;
 
 use crate::QueryError;
 
@@ -53,16 +52,8 @@ impl Grid {
         Ok(Grid { range: TimeRange { start, end: start.plus(steps.saturating_mul(step_ns)) }, step_s })
     }
 
-    /// The coarsest windows that fill the steps exactly.
-    pub(crate) fn resolution(&self) -> Resolution {
-        if self.step_s.is_multiple_of(60) { Resolution::OneMinute } else { Resolution::TenSeconds }
-    }
-
-    pub(crate) fn resolution_name(&self) -> &'static str {
-        match self.resolution() {
-            Resolution::TenSeconds => "10s",
-            Resolution::OneMinute => "1m",
-        }
+    pub(crate) fn step_ns(&self) -> u64 {
+        self.step_s * 1_000_000_000
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -102,12 +93,6 @@ mod tests {
             assert_eq!(grid.position(grid.range.end.minus(1)), Some(grid.len() - 1));
             assert_eq!(grid.position(grid.range.end), None);
         }
-    }
-
-    #[test]
-    fn minutes_are_read_only_where_they_fill_the_steps() {
-        let name = |step_s| Grid::new(range(0, 3_600), Some(step_s), 11_000).unwrap().resolution_name();
-        assert_eq!([10, 50, 60, 90, 120].map(name), ["10s", "10s", "1m", "10s", "1m"]);
     }
 
     #[test]

@@ -5,16 +5,20 @@
 //! a total that dropped. The first fragment in sight counts in full only when its series began in sight, too: its total
 //! may be years old.
 
+use std::borrow::Cow;
+
 use daymark_model::UnixNanos;
 use daymark_sketch::{ExplicitHistogram, Histogram, Sketch};
 
-use super::merge::Fragment;
+use super::fragment::Fragment;
 
 /// Replaces totals by increases. Fragments that only give a base are left out.
-pub(super) fn increases(mut totals: Vec<Fragment>, since: UnixNanos) -> Vec<Fragment> {
-    totals.sort_by_key(|total| (total.last_time, total.window, total.start));
+pub(super) fn increases(mut totals: Vec<Fragment<'static>>, since: UnixNanos) -> Vec<Fragment<'static>> {
+    let rank = |total: &Fragment<'_>| (total.last_time, total.window, total.start, total.count);
+    let value = |total: &Fragment<'_>| total.last.unwrap_or(0.0);
+    totals.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| value(a).total_cmp(&value(b))));
     let mut increases = Vec::with_capacity(totals.len());
-    let mut before: Option<&Fragment> = None;
+    let mut before: Option<&Fragment<'static>> = None;
     for total in &totals {
         match before {
             Some(before) => increases.push(step(before, total)),
@@ -27,12 +31,12 @@ pub(super) fn increases(mut totals: Vec<Fragment>, since: UnixNanos) -> Vec<Frag
 }
 
 /// A counter's total is its value; a histogram has count, sum and buckets.
-fn is_counter(total: &Fragment) -> bool {
+fn is_counter(total: &Fragment<'_>) -> bool {
     total.last.is_some() && total.hist.is_none()
 }
 
 /// All of `total` is new.
-fn whole(total: &Fragment) -> Fragment {
+fn whole(total: &Fragment<'static>) -> Fragment<'static> {
     match total.last {
         Some(value) if is_counter(total) => Fragment { sum: value, min: None, max: None, ..total.clone() },
         _ => total.clone(),
@@ -40,7 +44,7 @@ fn whole(total: &Fragment) -> Fragment {
 }
 
 /// What came between two totals.
-fn step(before: &Fragment, total: &Fragment) -> Fragment {
+fn step(before: &Fragment<'static>, total: &Fragment<'static>) -> Fragment<'static> {
     let restarted = total.start > before.start && before.start != 0;
     if restarted {
         return whole(total);
@@ -52,7 +56,7 @@ fn step(before: &Fragment, total: &Fragment) -> Fragment {
     let Some(count) = total.count.checked_sub(before.count) else { return whole(total) };
     let hist = match (&before.hist, &total.hist) {
         (Some(old), Some(new)) => match difference(old, new) {
-            Some(hist) => Some(hist),
+            Some(hist) => Some(Cow::Owned(hist)),
             // A bucket dropped, or the bounds are new: counted from zero again.
             None => return whole(total),
         },
@@ -99,7 +103,7 @@ mod tests {
     use super::super::merge::merge;
     use super::*;
 
-    fn total(window: u64, start: u64, value: f64) -> Fragment {
+    fn total(window: u64, start: u64, value: f64) -> Fragment<'static> {
         Fragment {
             window: UnixNanos(window * 10),
             start,
@@ -136,7 +140,7 @@ mod tests {
         check(&[(11, 100, 9.0), (10, 100, 4.0)], &[(10, 4.0), (11, 5.0)]);
     }
 
-    fn distribution(values: &[u64]) -> Fragment {
+    fn distribution(values: &[u64]) -> Fragment<'static> {
         let mut sketch = Sketch::new();
         values.iter().for_each(|&value| sketch.record(value));
         let sum = values.iter().sum::<u64>() as f64;
@@ -144,7 +148,7 @@ mod tests {
             last: None,
             count: values.len() as u64,
             sum,
-            hist: Some(Histogram::Hdr(sketch)),
+            hist: Some(Cow::Owned(Histogram::Hdr(sketch))),
             ..total(10, 100, 0.0)
         }
     }
@@ -156,7 +160,7 @@ mod tests {
             cuts in prop::collection::btree_set(1..60_usize, 0..6),
         ) {
             let ends = cuts.into_iter().filter(|cut| *cut < values.len()).chain([values.len()]);
-            let totals: Vec<Fragment> = ends
+            let totals: Vec<Fragment<'static>> = ends
                 .enumerate()
                 .map(|(i, end)| Fragment {
                     window: UnixNanos(1000 + 10 * i as u64),
@@ -174,7 +178,7 @@ mod tests {
                 prop_assert_eq!(sketch.count(), point.count);
                 merged.merge(sketch);
             }
-            let Some(Histogram::Hdr(whole)) = &totals.last().unwrap().hist else { panic!("no distribution") };
+            let Some(Histogram::Hdr(whole)) = totals.last().unwrap().hist.as_deref() else { panic!("no distribution") };
             let buckets = |sketch: &Sketch| sketch.buckets().map(|b| (b.lowest, b.count)).collect::<Vec<_>>();
             prop_assert_eq!(buckets(&merged), buckets(whole));
         }

@@ -1,36 +1,18 @@
 //! Merging the fragments of one series.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use daymark_guard::fault::{self, Fault};
 use daymark_model::UnixNanos;
-use daymark_sketch::Histogram;
 
+use super::fragment::{Fragment, pick};
 use super::increase::increases;
 use super::{Exemplar, Point};
 
-/// One row of a metric table: part of one window of one series.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Fragment {
-    /// Start of the window.
-    pub(super) window: UnixNanos,
-    /// When a cumulative series began to count, 0 when unknown.
-    pub(super) start: u64,
-    /// Time of the newest data point in it.
-    pub(super) last_time: u64,
-    pub(super) count: u64,
-    pub(super) sum: f64,
-    pub(super) min: Option<f64>,
-    pub(super) max: Option<f64>,
-    pub(super) last: Option<f64>,
-    pub(super) hist: Option<Histogram>,
-    pub(super) err_bound: f64,
-    pub(super) exemplar: Option<Exemplar>,
-}
-
 /// The points of a series, by time, and how many of them lost their distribution because bucket bounds differ.
 /// Fragments begin no earlier than `since`.
-pub(super) fn merge(fragments: Vec<Fragment>, cumulative: bool, since: UnixNanos) -> (Vec<Point>, u64) {
+pub fn merge(fragments: Vec<Fragment<'static>>, cumulative: bool, since: UnixNanos) -> (Vec<Point>, u64) {
     let fragments = if cumulative { increases(fragments, since) } else { fragments };
     let mut windows: BTreeMap<UnixNanos, Window> = BTreeMap::new();
     let mut twice = fault::active(Fault::MergeRollupTwice);
@@ -67,7 +49,7 @@ impl Window {
         Window { point, last_time: 0, unmergeable: false }
     }
 
-    fn absorb(&mut self, fragment: Fragment) {
+    fn absorb(&mut self, fragment: Fragment<'static>) {
         let point = &mut self.point;
         point.count = point.count.saturating_add(fragment.count);
         point.sum += fragment.sum;
@@ -81,15 +63,11 @@ impl Window {
             point.last = fragment.last;
             self.last_time = fragment.last_time;
         }
-        if let Some(exemplar) = fragment.exemplar
-            && point.exemplar.as_ref().is_none_or(|kept| exemplar.rank() > kept.rank())
-        {
-            point.exemplar = Some(exemplar);
-        }
+        point.exemplar = Exemplar::better(point.exemplar, fragment.exemplar);
         match (&mut point.hist, fragment.hist) {
             (_, None) => {}
             (_, Some(_)) if self.unmergeable => {}
-            (ours @ None, theirs) => *ours = theirs,
+            (ours @ None, theirs) => *ours = theirs.map(Cow::into_owned),
             (Some(ours), Some(theirs)) => self.unmergeable = ours.merge(&theirs).is_err(),
         }
         if self.unmergeable {
@@ -98,31 +76,14 @@ impl Window {
     }
 }
 
-impl Exemplar {
-    /// The largest value explains most; ids only make the choice independent of order.
-    fn rank(&self) -> (u64, daymark_model::TraceId) {
-        // Orders like the numbers themselves, negative ones included.
-        let bits = self.value.to_bits();
-        let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
-        (ordered, self.trace_id)
-    }
-}
-
-fn pick(ours: Option<f64>, theirs: Option<f64>, of: fn(f64, f64) -> f64) -> Option<f64> {
-    match (ours, theirs) {
-        (Some(ours), Some(theirs)) => Some(of(ours, theirs)),
-        (ours, theirs) => ours.or(theirs),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use daymark_sketch::Sketch;
+    use daymark_sketch::{Histogram, Sketch};
     use proptest::prelude::*;
 
     use super::*;
 
-    fn fragment(window: u64, values: &[u64]) -> Fragment {
+    fn fragment(window: u64, values: &[u64]) -> Fragment<'static> {
         let mut sketch = Sketch::new();
         values.iter().for_each(|&value| sketch.record(value));
         Fragment {
@@ -134,7 +95,7 @@ mod tests {
             min: values.iter().min().map(|&value| value as f64),
             max: values.iter().max().map(|&value| value as f64),
             last: values.last().map(|&value| value as f64),
-            hist: Some(Histogram::Hdr(sketch)),
+            hist: Some(Cow::Owned(Histogram::Hdr(sketch))),
             err_bound: 0.0,
             exemplar: None,
         }
@@ -155,7 +116,7 @@ mod tests {
     fn windows_that_mix_bucket_bounds_have_no_distribution() {
         let explicit = |bound: f64| {
             let hist = daymark_sketch::ExplicitHistogram::new(vec![bound], vec![1, 1], 3.0, None, None).unwrap();
-            Fragment { hist: Some(Histogram::Explicit(hist)), ..fragment(1, &[1, 2]) }
+            Fragment { hist: Some(Cow::Owned(Histogram::Explicit(hist))), ..fragment(1, &[1, 2]) }
         };
         let (points, unmergeable) = merge(vec![explicit(1.0), explicit(2.0), explicit(1.0)], false, UnixNanos(0));
         assert_eq!((points[0].count, unmergeable), (6, 1));
@@ -187,7 +148,7 @@ mod tests {
                 prop_assert_eq!(point.count, expected.count);
                 prop_assert_eq!(point.sum, expected.sum);
                 prop_assert_eq!((point.min, point.max), (expected.min, expected.max));
-                prop_assert_eq!(&point.hist, &expected.hist);
+                prop_assert_eq!(point.hist.as_ref(), expected.hist.as_deref());
             }
         }
     }

@@ -13,13 +13,17 @@ use daymark_sketch::Histogram;
 
 use crate::{Filter, ReadSpec, Reader, StoreError, TableName};
 
+mod choose;
+mod fragment;
 mod increase;
 mod merge;
 mod rows;
 
-use merge::{Fragment, merge};
+pub use fragment::{Adding, Fragment, continues};
+pub use merge::merge;
+pub use rows::fragments_of;
 
-/// How far before the range the last running total of a cumulative series is looked for.
+/// How far before the range the last running total of a cumulative series is looked for, at least.
 const LOOK_BACK_NS: u64 = 300_000_000_000;
 
 /// Width of the windows to read.
@@ -29,23 +33,40 @@ pub enum Resolution {
     TenSeconds,
     /// 1 min.
     OneMinute,
+    /// 1 h.
+    OneHour,
+    /// 1 day, from midnight UTC.
+    OneDay,
 }
 
 impl Resolution {
+    /// All widths, the finest first; each is a multiple of the one before.
+    pub const ALL: [Resolution; 4] =
+        [Resolution::TenSeconds, Resolution::OneMinute, Resolution::OneHour, Resolution::OneDay];
+
     /// The table with windows of this width.
     pub fn table(self) -> TableName {
         match self {
             Resolution::TenSeconds => TableName::Metrics10s,
             Resolution::OneMinute => TableName::Metrics1m,
+            Resolution::OneHour => TableName::Metrics1h,
+            Resolution::OneDay => TableName::Metrics1d,
         }
     }
 
     /// Width, nanoseconds.
-    pub fn window_ns(self) -> u64 {
+    pub const fn window_ns(self) -> u64 {
         match self {
             Resolution::TenSeconds => 10_000_000_000,
             Resolution::OneMinute => 60_000_000_000,
+            Resolution::OneHour => 3_600_000_000_000,
+            Resolution::OneDay => 86_400_000_000_000,
         }
+    }
+
+    /// How far before a range the last running total of a cumulative series is looked for: at least one window.
+    fn look_back_ns(self) -> u64 {
+        self.window_ns().max(LOOK_BACK_NS)
     }
 }
 
@@ -129,7 +150,7 @@ pub struct Point {
 }
 
 /// A trace that stands for a point.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Exemplar {
     /// The trace.
     pub trace_id: TraceId,
@@ -175,7 +196,7 @@ pub async fn read_series_with(
 ) -> Result<(Vec<Series>, Receipt), StoreError> {
     let table = query.resolution.table();
     // Increases of the first window need the running total before it.
-    let range = TimeRange { start: query.range.start.minus(LOOK_BACK_NS), end: query.range.end };
+    let range = TimeRange { start: query.range.start.minus(query.resolution.look_back_ns()), end: query.range.end };
     let columns = rows::columns(histograms);
     let mut view = reader.view_columns(tenant, table, range, Some(columns.clone())).await?;
     let mut spec = ReadSpec { columns: Some(columns), ..ReadSpec::default() };
@@ -185,7 +206,7 @@ pub async fn read_series_with(
     }
     let batches = view.read(&spec).await?;
     let mut receipt = view.receipt;
-    let mut found: BTreeMap<i64, (Series, Vec<Fragment>)> = BTreeMap::new();
+    let mut found: BTreeMap<i64, (Series, Vec<Fragment<'static>>)> = BTreeMap::new();
     for batch in &batches {
         rows::collect(batch, histograms, &mut found, &mut receipt)?;
     }

@@ -1,5 +1,6 @@
 //! Rows of the metric tables as fragments.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use arrow::array::{
@@ -9,7 +10,7 @@ use arrow::datatypes::{Float64Type, Int64Type};
 use daymark_model::{Receipt, SpanId, TraceId, UnixNanos};
 use daymark_sketch::Histogram;
 
-use super::merge::Fragment;
+use super::fragment::Fragment;
 use super::{Exemplar, Histograms, Series};
 use crate::StoreError;
 
@@ -114,7 +115,7 @@ impl<'b> Columns<'b> {
         }
     }
 
-    fn fragment(&self, row: usize) -> (Fragment, Option<StoreError>) {
+    fn fragment(&self, row: usize) -> (Fragment<'static>, Option<StoreError>) {
         let unsigned = |column: &Int64Array| column.value(row).max(0) as u64;
         let optional = |column: &Float64Array| column.is_valid(row).then(|| column.value(row));
         let (count, min, max) = (unsigned(self.count), optional(self.min), optional(self.max));
@@ -131,7 +132,7 @@ impl<'b> Columns<'b> {
             min,
             max,
             last: optional(self.last),
-            hist,
+            hist: hist.map(Cow::Owned),
             err_bound: self.err_bound.value(row),
             exemplar: self.exemplar(row),
         };
@@ -166,17 +167,33 @@ impl<'b> Columns<'b> {
     }
 }
 
+/// The rows of a metric table as fragments, by series.
+///
+/// # Errors
+/// When a column is missing, or a distribution cannot be decoded.
+pub fn fragments_of(batch: &RecordBatch) -> Result<BTreeMap<i64, Vec<Fragment<'static>>>, StoreError> {
+    let columns = Columns::of(batch, Histograms::Read).ok_or_else(wrong_schema)?;
+    let mut found: BTreeMap<i64, Vec<Fragment<'static>>> = BTreeMap::new();
+    for row in 0..batch.num_rows() {
+        let (fragment, damage) = columns.fragment(row);
+        damage.map_or(Ok(()), Err)?;
+        found.entry(columns.series_id.value(row)).or_default().push(fragment);
+    }
+    Ok(found)
+}
+
+fn wrong_schema() -> StoreError {
+    StoreError::WrongSchema { table: "metrics", reason: "a column is missing or has another type".to_owned() }
+}
+
 /// Adds the rows of `batch` to their series. A distribution that cannot be decoded is left out and noted.
 pub(super) fn collect(
     batch: &RecordBatch,
     histograms: Histograms,
-    found: &mut BTreeMap<i64, (Series, Vec<Fragment>)>,
+    found: &mut BTreeMap<i64, (Series, Vec<Fragment<'static>>)>,
     receipt: &mut Receipt,
 ) -> Result<(), StoreError> {
-    let columns = Columns::of(batch, histograms).ok_or_else(|| StoreError::WrongSchema {
-        table: "metrics",
-        reason: "a column is missing or has another type".to_owned(),
-    })?;
+    let columns = Columns::of(batch, histograms).ok_or_else(wrong_schema)?;
     for row in 0..batch.num_rows() {
         let (_, fragments) =
             found.entry(columns.series_id.value(row)).or_insert_with(|| (columns.series(row), Vec::new()));
