@@ -8,12 +8,14 @@
 //! - repeating resource attributes on every row cannot blow a small request up beyond `max_expanded_bytes`.
 
 use daymark_log::FrameKind;
-use daymark_model::{Refusal, Signal, UnixNanos};
+use daymark_model::{DERIVED_WINDOW_NS, Refusal, Signal, UnixNanos};
+use daymark_sketch::Sketch;
 use daymark_wire::decode::{
     LogView, LogVisitor, MetricView, MetricVisitor, PointView, ResourceView, SpanView, TraceVisitor,
 };
 use daymark_wire::{
-    BatchView, DecodeError, DecodeLimits, Payload, Walked, walk_logs_within, walk_metrics_within, walk_traces_within,
+    BatchView, DecodeError, DecodeLimits, DerivedError, DerivedView, Payload, Walked, walk_derived, walk_logs_within,
+    walk_metrics_within, walk_traces_within,
 };
 
 use crate::CollectorOptions;
@@ -66,6 +68,9 @@ pub(crate) fn check(payload: &Payload, options: &CollectorOptions, received: Uni
     if let Some(metrics) = parts.metrics {
         walk(Signal::Metrics, walk_metrics_within(metrics, &mut census, point_limits))?;
     }
+    if let Some(derived) = parts.derived {
+        admitted.items[Signal::Metrics as usize] += walk_sketches(derived, point_limits, |_, _| {})?;
+    }
     admitted.rejected[Signal::Metrics as usize] += census.unsupported;
     admitted.reason = admitted.reason.or(census.reason);
     limit("items", admitted.items.iter().sum(), options.max_items, "send smaller batches")?;
@@ -87,6 +92,28 @@ pub(crate) fn limits_of(
 ) -> (DecodeLimits, DecodeLimits) {
     let limits = DecodeLimits::at(parts.bounds(received, options.max_future_ms));
     (limits, DecodeLimits::at(parts.point_bounds(received, options.max_future_ms)))
+}
+
+/// Shows every series that an agent derived, with its durations; returns how many there were.
+///
+/// # Errors
+/// [`DecodeError`] when the bytes are not what an agent writes; series before are shown.
+pub(crate) fn walk_sketches(
+    derived: &[u8],
+    limits: DecodeLimits,
+    mut visit: impl FnMut(&DerivedView<'_>, &Sketch),
+) -> Result<u64, DecodeError> {
+    let mut wrong = None;
+    let seen = walk_derived(derived, |view| match Sketch::decode_compact(view.distribution) {
+        _ if wrong.is_some() => {}
+        _ if view.window.plus(DERIVED_WINDOW_NS) > limits.times.latest => {
+            wrong = Some((view.distribution, "a window is later than any item can be"));
+        }
+        Ok(sketch) if sketch.count() > 0 => visit(view, &sketch),
+        _ => wrong = Some((view.distribution, "durations are not what an agent writes")),
+    })?;
+    let Some((at, problem)) = wrong else { return Ok(seen) };
+    Err(DerivedError { position: at.as_ptr() as usize - derived.as_ptr() as usize, problem }.into())
 }
 
 fn limit(what: &str, got: u64, limit: u64, advice: &str) -> Result<(), Refusal> {

@@ -12,11 +12,12 @@ use std::sync::Arc;
 use arrow::error::ArrowError;
 use daymark_log::{Frame, FrameKind};
 use daymark_model::{LogOffset, UnixNanos};
+use daymark_sketch::Sketch;
 use daymark_store::TableName;
 use daymark_wire::decode::{
     LogView, LogVisitor, MetricView, MetricVisitor, PointView, ResourceView, ScopeView, SpanView, TraceVisitor,
 };
-use daymark_wire::{BatchView, walk_logs_within, walk_metrics_within, walk_traces_within};
+use daymark_wire::{BatchView, DerivedView, walk_logs_within, walk_metrics_within, walk_traces_within};
 
 use crate::columns::LogRow;
 use crate::correlate::{CorrelationKey, find};
@@ -82,6 +83,10 @@ pub(crate) fn apply(
     if let Some(metrics) = parts.metrics {
         stage.tenant.want_metrics(wanted_metrics, frame.offset)?;
         walk_metrics_within(metrics, &mut Points(&mut stage), point_limits).map_err(broken)?;
+    }
+    if let Some(derived) = parts.derived {
+        stage.tenant.want_metrics(wanted_metrics, frame.offset)?;
+        admit::walk_sketches(derived, point_limits, |view, sketch| stage.derived(view, sketch)).map_err(broken)?;
     }
     let Stage { tenant, applied, failed, .. } = stage;
     tenant.stitcher.make_room(frame.offset, &mut tenant.traces)?;
@@ -195,6 +200,19 @@ impl Stage<'_> {
         }
         let from = PointResource { service: &resource.service, text: &resource.text, hash: resource.hash };
         self.tenant.rollups.add(&self.metric, &from, point);
+        self.counted();
+    }
+
+    /// Of the items, so they name no service that the items did not.
+    fn derived(&mut self, view: &DerivedView<'_>, sketch: &Sketch) {
+        if self.tenant.rollups.wanted().contains(&true) {
+            self.tenant.rollups.add_derived(view, sketch);
+            self.counted();
+        }
+    }
+
+    /// The rollups took a point.
+    fn counted(&mut self) {
         self.points += 1;
         if self.points == 1 {
             let wanted = self.wanted;

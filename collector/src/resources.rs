@@ -38,7 +38,7 @@ impl Resources {
         let resource = Arc::new(Resource {
             service: view.service_name.into(),
             text: Arc::new(encode(view.attributes.iter())),
-            hash: hash_attributes(&view.attributes),
+            hash: hash_attributes(view.attributes.iter()),
         });
         if view.raw.len() <= MAX_KEPT_BYTES {
             if self.known.len() >= MAX_RESOURCES {

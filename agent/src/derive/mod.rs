@@ -81,9 +81,10 @@ impl DeriverPool {
             Signal::Traces => {
                 (DerivedSource::Spans, walk_traces_within(payload, &mut SpanDurations::new(&mut series), limits))
             }
-            Signal::Logs => {
-                (DerivedSource::Events, walk_logs_within(payload, &mut EventDurations::new(&mut series, arrived), limits))
-            }
+            Signal::Logs => (
+                DerivedSource::Events,
+                walk_logs_within(payload, &mut EventDurations::new(&mut series, arrived), limits),
+            ),
             Signal::Metrics => (DerivedSource::Spans, check(signal, payload, &limits)),
         };
         // A map that saw half a request before an error is dropped with what it holds.

@@ -24,7 +24,7 @@ use daymark_model::{LogOffset, UnixNanos};
 pub(crate) use attributes::{AttributesBuilder, Encoded, encode};
 pub(crate) use logs::{LogColumns, LogRow, Waiting, fill_trace_ids};
 pub(crate) use metrics::{MetricColumns, MetricSeries};
-pub(crate) use spans::SpanColumns;
+pub(crate) use spans::{SpanColumns, kind_name, status_name};
 pub(crate) use traces::{TraceColumns, TraceRow, read_trace_rows};
 
 /// First and last of the offsets and event times in a builder or batch.

@@ -48,7 +48,8 @@ pub(crate) fn kind_name(kind: u8) -> &'static str {
     }
 }
 
-fn status_name(code: u8) -> &'static str {
+/// `unset`, `ok` or `error`: OTLP's status code as the tables and the derived metrics name it.
+pub(crate) fn status_name(code: u8) -> &'static str {
     match code {
         1 => "ok",
         2 => "error",

@@ -12,6 +12,7 @@
 //!   `otel.metric.overflow=true`;
 //! - nothing is allocated per point, except for a distribution.
 
+mod derived;
 mod fold;
 mod open;
 mod series;
@@ -25,11 +26,11 @@ use daymark_guard::fault::{self, Fault};
 use daymark_model::{LogOffset, UnixNanos};
 use daymark_store::Resolution;
 use daymark_store::series::Adding;
-use daymark_wire::decode::{PointValue, PointView};
+use daymark_wire::decode::{PointValue, PointView, Value};
 
 use self::fold::{Fold, LEVELS};
 pub(crate) use self::fold::{Levels, level};
-use self::open::{Extras, Incoming, NONE, Open};
+use self::open::{Apart, Extras, Incoming, NONE, Open};
 pub(crate) use self::series::{Metric, hash_attributes};
 use crate::columns::{Encoded, MetricSeries};
 use crate::keyed::IdMap;
@@ -57,6 +58,8 @@ pub(crate) struct Rollups {
     /// Series by id: their position in `slots`.
     known: IdMap<u64, u32>,
     slots: Vec<Slot>,
+    /// Ids of series that agents derived, by the hash of what names them.
+    derived: IdMap<u64, u64>,
     open: Vec<Open>,
     extras: Extras,
     /// Resolutions whose tables lack what is open.
@@ -97,6 +100,7 @@ impl Rollups {
             max_series,
             known: IdMap::default(),
             slots: Vec::new(),
+            derived: IdMap::default(),
             open: Vec::new(),
             extras: Extras::default(),
             wanted: [true; LEVELS],
@@ -129,55 +133,66 @@ impl Rollups {
 
     /// Adds one point.
     pub(crate) fn add(&mut self, metric: &Metric, resource: &PointResource<'_>, point: &PointView<'_, '_>) {
-        let (slot, overflows) = self.slot(metric, resource, point);
+        let (slot, overflows) = self.slot(metric, resource, || point.attributes.iter());
         if overflows && metric.adding == Adding::Cumulative {
             // Running totals of different series cannot share one: the series only shows that there are too many.
             return;
         }
         let window = window_of(metric.adding, point).window(Resolution::TenSeconds.window_ns());
         let incoming = Incoming { point, adding: metric.adding, unit: metric.exponential };
-        self.put(slot, window, incoming);
+        let mut add = |open: &mut Open, extras: &mut Extras| open.add(incoming, extras);
+        self.put(slot, window, &mut add);
         if fault::active(Fault::MergeRollupTwice) {
-            self.put(slot, window, incoming);
+            self.put(slot, window, &mut add);
         }
     }
 
-    fn put(&mut self, slot: u32, window: UnixNanos, incoming: Incoming<'_, '_, '_>) {
+    /// Adds to the series' fragment of `window`, or to a fresh one, which takes anything.
+    fn put(&mut self, slot: u32, window: UnixNanos, add: &mut impl FnMut(&mut Open, &mut Extras) -> Result<(), Apart>) {
         self.points += 1;
         let newest = &mut self.slots[slot as usize].newest;
         let mut at = *newest;
         for _ in 0..MAX_LOOK_BACK {
             let Some(open) = self.open.get_mut(at as usize) else { break };
-            if open.window == window.0 && open.add(incoming, &mut self.extras).is_ok() {
+            if open.window == window.0 && add(open, &mut self.extras).is_ok() {
                 return;
             }
             at = open.before;
         }
         let mut fresh = Open::new(*newest, window);
-        // A fresh fragment takes any point.
-        let taken = fresh.add(incoming, &mut self.extras);
+        let taken = add(&mut fresh, &mut self.extras);
         debug_assert!(taken.is_ok());
         *newest = self.open.len() as u32;
         self.open.push(fresh);
     }
 
+    /// The slot of a series that is in memory.
+    fn known_slot(&mut self, id: u64) -> Option<u32> {
+        let slot = *self.known.get(&id)?;
+        self.slots[slot as usize].used_in = self.seals;
+        Some(slot)
+    }
+
     /// The series' slot, and whether it is the one for what is beyond the cap.
-    fn slot(&mut self, metric: &Metric, resource: &PointResource<'_>, point: &PointView<'_, '_>) -> (u32, bool) {
-        let id = metric.series_id(&point.attributes, resource.hash);
-        if let Some(&slot) = self.known.get(&id) {
-            self.slots[slot as usize].used_in = self.seals;
+    fn slot<'v, A: Iterator<Item = (&'v str, Value<'v>)>>(
+        &mut self,
+        metric: &Metric,
+        resource: &PointResource<'_>,
+        attributes: impl Fn() -> A,
+    ) -> (u32, bool) {
+        let id = metric.series_id(attributes(), resource.hash);
+        if let Some(slot) = self.known_slot(id) {
             return (slot, false);
         }
         let overflows = self.known.len() >= self.max_series;
         let (id, series) = if overflows {
             let id = metric.overflow_id();
-            if let Some(&slot) = self.known.get(&id) {
-                self.slots[slot as usize].used_in = self.seals;
+            if let Some(slot) = self.known_slot(id) {
                 return (slot, true);
             }
             (id, metric.overflow_series(id))
         } else {
-            (id, metric.series(id, resource.service, &point.attributes, resource.text))
+            (id, metric.series(id, resource.service, attributes(), resource.text))
         };
         let slot = self.slots.len() as u32;
         self.slots.push(Slot { series, adding: metric.adding, newest: NONE, used_in: self.seals });

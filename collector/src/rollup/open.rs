@@ -139,7 +139,7 @@ impl Open {
         self.count += 1;
         self.sum += value;
         self.extremes(Some(value), Some(value));
-        self.begin(point);
+        self.begin(point.start_time.0);
         let time = point.time.0;
         // Of equal times the larger value, so that the order of points does not matter.
         if time > self.last_time || self.last.is_none_or(|last| time == self.last_time && value > last) {
@@ -187,8 +187,7 @@ impl Open {
     }
 
     /// The first start of what is summed up.
-    fn begin(&mut self, point: &PointView<'_, '_>) {
-        let start = point.start_time.0;
+    fn begin(&mut self, start: u64) {
         if start != 0 && (self.start == 0 || start < self.start) {
             self.start = start;
         }
@@ -224,17 +223,46 @@ impl Open {
             }
             Some(_) => return Err(Apart),
         }
-        self.sum_up(point, (view.count, view.sum.unwrap_or(0.0), view.min, view.max));
+        let figures = (view.count, view.sum.unwrap_or(0.0), view.min, view.max);
+        self.sum_up((point.start_time.0, point.time.0), figures);
         Ok(())
     }
 
-    fn sum_up(&mut self, point: &PointView<'_, '_>, figures: Figures) {
+    /// Adds durations that an agent derived, all of them between the two `times`.
+    pub(super) fn add_sketch(
+        &mut self,
+        times: (u64, u64),
+        sketch: &Sketch,
+        exemplar: Option<Exemplar>,
+        extras: &mut Extras,
+    ) {
+        self.merge(sketch, extras);
+        let (min, max) = (sketch.min().map(|value| value as f64), sketch.max().map(|value| value as f64));
+        self.sum_up(times, (sketch.count(), sketch.sum() as f64, min, max));
+        let extra = extras.of(&mut self.extra);
+        extra.err_bound = extra.err_bound.max(HDR_ERROR);
+        extra.exemplar = Exemplar::better(extra.exemplar, exemplar);
+    }
+
+    fn merge(&mut self, sketch: &Sketch, extras: &mut Extras) {
+        let hist = &mut extras.of(&mut self.extra).hist;
+        let before = hist.as_ref().map_or(0, heap_bytes);
+        if let Some(Histogram::Hdr(ours)) = hist {
+            ours.merge(sketch);
+        } else {
+            *hist = Some(Histogram::Hdr(sketch.clone()));
+        }
+        let after = hist.as_ref().map_or(0, heap_bytes);
+        extras.bytes = (extras.bytes + after).saturating_sub(before);
+    }
+
+    fn sum_up(&mut self, (start, time): (u64, u64), figures: Figures) {
         let (count, sum, min, max) = figures;
         self.count = self.count.saturating_add(count);
         self.sum += sum;
         self.extremes(min, max);
-        self.begin(point);
-        self.last_time = self.last_time.max(point.time.0);
+        self.begin(start);
+        self.last_time = self.last_time.max(time);
     }
 
     /// A running total of a distribution.
@@ -277,15 +305,8 @@ impl Open {
             self.distribution(point, Histogram::Hdr(sketch), figures, extras)?;
         } else {
             let figures = (view.count, sum.unwrap_or(sketch.sum() as f64), min, max);
-            match extras.of(&mut self.extra).hist.take() {
-                Some(Histogram::Hdr(mut ours)) => {
-                    extras.bytes = extras.bytes.saturating_sub(ours.memory_bytes());
-                    ours.merge(&sketch);
-                    extras.put_hist(&mut self.extra, Histogram::Hdr(ours));
-                }
-                _ => extras.put_hist(&mut self.extra, Histogram::Hdr(sketch)),
-            }
-            self.sum_up(point, figures);
+            self.merge(&sketch, extras);
+            self.sum_up((point.start_time.0, point.time.0), figures);
         }
         let extra = extras.of(&mut self.extra);
         extra.err_bound = extra.err_bound.max(err_bound);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use daymark_store::series::Adding;
-use daymark_wire::decode::{KeyValues, MetricKind, MetricView, Temporality, Value};
+use daymark_wire::decode::{MetricKind, MetricView, Temporality, Value};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::open::ExponentialUnit;
@@ -42,21 +42,41 @@ impl Metric {
         let is_exponential = matches!(view.kind, MetricKind::ExponentialHistogram { .. });
         let hdr = is_exponential && view.metadata.get("hdr.sigfig") == Some(Value::Int(2));
         let (unit, factor) = if is_exponential && !hdr { finer_unit(view.unit) } else { (view.unit, 1.0) };
-        let mut hash = xxh3_64(view.name.as_bytes());
-        for part in [kind, temporality, unit] {
-            hash = xxh3_64_with_seed(part.as_bytes(), hash);
-        }
         self.name.clear();
         self.name.push_str(view.name);
         self.unit.clear();
         self.unit.push_str(unit);
         (self.kind, self.temporality, self.adding) = (kind, temporality, adding);
         self.exponential = ExponentialUnit { hdr, factor };
-        self.hash = hash;
+        self.hash = self.hash_of();
+    }
+
+    /// The metric of this name that agents derive: durations in ns.
+    pub(super) fn derived(name: &str) -> Metric {
+        let mut metric = Metric {
+            name: name.to_owned(),
+            unit: "ns".to_owned(),
+            kind: "histogram",
+            temporality: "delta",
+            adding: Adding::Delta,
+            exponential: ExponentialUnit { hdr: true, factor: 1.0 },
+            hash: 0,
+        };
+        metric.hash = metric.hash_of();
+        metric
+    }
+
+    fn hash_of(&self) -> u64 {
+        let parts = [self.kind, self.temporality, self.unit.as_str()];
+        parts.iter().fold(xxh3_64(self.name.as_bytes()), |hash, part| xxh3_64_with_seed(part.as_bytes(), hash))
     }
 
     /// Id of the series of this metric with these attributes.
-    pub(crate) fn series_id(&self, attributes: &KeyValues<'_, '_>, resource_hash: u64) -> u64 {
+    pub(crate) fn series_id<'v>(
+        &self,
+        attributes: impl Iterator<Item = (&'v str, Value<'v>)>,
+        resource_hash: u64,
+    ) -> u64 {
         let mut bytes = [0; 24];
         bytes[..8].copy_from_slice(&self.hash.to_le_bytes());
         bytes[8..16].copy_from_slice(&hash_attributes(attributes).to_le_bytes());
@@ -69,14 +89,14 @@ impl Metric {
         xxh3_64_with_seed(b"otel.metric.overflow", self.hash)
     }
 
-    pub(crate) fn series(
+    pub(crate) fn series<'v>(
         &self,
         id: u64,
         service: &str,
-        attributes: &KeyValues<'_, '_>,
+        attributes: impl Iterator<Item = (&'v str, Value<'v>)>,
         resource: &Arc<Encoded>,
     ) -> MetricSeries {
-        self.with(id, service, encode(attributes.iter()), Arc::clone(resource))
+        self.with(id, service, encode(attributes), Arc::clone(resource))
     }
 
     pub(crate) fn overflow_series(&self, id: u64) -> MetricSeries {
@@ -129,8 +149,8 @@ fn finer_unit(unit: &str) -> (&str, f64) {
 }
 
 /// Order-independent hash of attributes: the sum of the hashes of the pairs.
-pub(crate) fn hash_attributes(attributes: &KeyValues<'_, '_>) -> u64 {
-    attributes.iter().fold(0, |sum: u64, (key, value)| {
+pub(crate) fn hash_attributes<'v>(attributes: impl Iterator<Item = (&'v str, Value<'v>)>) -> u64 {
+    attributes.fold(0, |sum: u64, (key, value)| {
         let seed = xxh3_64_with_seed(key.as_bytes(), value.type_char() as u64);
         let hash = match value {
             Value::Str(text) => xxh3_64_with_seed(text.as_bytes(), seed),

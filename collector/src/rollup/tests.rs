@@ -45,6 +45,10 @@ pub(super) fn add(rollups: &mut Rollups, name: &str, unit: &str, data: Data) {
     let metric = OtlpMetric { name: name.into(), unit: unit.into(), data: Some(data), ..OtlpMetric::default() };
     let scope = ScopeMetrics { metrics: vec![metric], ..ScopeMetrics::default() };
     let metrics = ResourceMetrics { scope_metrics: vec![scope], ..ResourceMetrics::default() };
+    feed(rollups, metrics);
+}
+
+pub(super) fn feed(rollups: &mut Rollups, metrics: ResourceMetrics) {
     let bytes = ExportMetricsServiceRequest { resource_metrics: vec![metrics] }.encode_to_vec();
     let mut walk = Walk { rollups, resources: Resources::default(), resource: None, metric: Metric::default() };
     walk_metrics(&bytes, &mut walk).unwrap();

@@ -20,9 +20,9 @@ pub const CLOCK_KEYS: [&str; 4] = ["k8s.node.name", "host.id", "host.name", "ser
 /// The number of a clock: a hash of its name. Two that fall together (1 in 65,536) are not corrected to each other.
 pub fn clock_of(name: &str) -> u16 {
     // FNV-1a, folded: stable, so that stored and live spans agree; a sender gains nothing from collisions.
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     (hash ^ (hash >> 16) ^ (hash >> 32) ^ (hash >> 48)) as u16
 }
 
@@ -52,7 +52,11 @@ impl Bounds {
             return nearest(self.start);
         }
         let between = self.centred && low != i64::MIN && high != i64::MAX;
-        if between && !(low..=high).contains(&0) { low.saturating_add(high.saturating_sub(low) / 2) } else { nearest((low, high)) }
+        if between && !(low..=high).contains(&0) {
+            low.saturating_add(high.saturating_sub(low) / 2)
+        } else {
+            nearest((low, high))
+        }
     }
 }
 

@@ -36,7 +36,11 @@ fn a_child_outside_of_its_parent_is_moved_into_it_with_its_subtree() {
 fn what_may_outlive_its_parent_is_left_alone() {
     let sends = of_kind(Kind::Producer, span(1, 0, 1, 0, 10));
     assert_eq!(offsets(&[sends, of_kind(Kind::Consumer, span(2, 1, 2, 4_000, 5))]), [0, 0], "a message waits");
-    assert_eq!(offsets(&[sends, of_kind(Kind::Consumer, span(2, 1, 2, -50, 5))]), [0, 50], "no effect before its cause");
+    assert_eq!(
+        offsets(&[sends, of_kind(Kind::Consumer, span(2, 1, 2, -50, 5))]),
+        [0, 50],
+        "no effect before its cause"
+    );
     let gave_up = Span { marks: Span::ERROR, ..of_kind(Kind::Client, span(1, 0, 1, 0, 100)) };
     assert_eq!(offsets(&[gave_up, of_kind(Kind::Server, span(2, 1, 2, 50, 90))]), [0, 0], "the caller's time-out");
 }
@@ -85,7 +89,8 @@ fn children_that_outlive_their_parent_count_up_to_its_end() {
 
 #[test]
 fn cycles_self_parents_and_missing_parents_are_harmless() {
-    let spans = [span(1, 1, 1, 0, 10), span(2, 3, 1, 0, 10), span(3, 4, 1, 1, 5), span(4, 2, 1, 2, 2), span(5, 4, 1, 3, 9)];
+    let spans =
+        [span(1, 1, 1, 0, 10), span(2, 3, 1, 0, 10), span(3, 4, 1, 1, 5), span(4, 2, 1, 2, 2), span(5, 4, 1, 3, 9)];
     let mut analysis = Analysis::default();
     analysis.of(&[&spans[..], &[span(6, 77, 1, 0, 1)]].concat());
     let parents: Vec<Option<usize>> = (0..6).map(|at| analysis.parent(at)).collect();

@@ -68,7 +68,7 @@ impl<'a> BatchView<'a> {
     /// Times that points of its metrics may have: derived ones end after the items they count.
     pub fn point_bounds(&self, received: UnixNanos, max_future_ms: u64) -> TimeBounds {
         let bounds = self.bounds(received, max_future_ms);
-        let derived = self.traces.is_some() || self.logs.is_some();
+        let derived = self.derived.is_some() || self.traces.is_some() || self.logs.is_some();
         if derived { TimeBounds::until(bounds.latest.plus(DERIVED_WINDOW_NS)) } else { bounds }
     }
 }

@@ -214,12 +214,7 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(bytes).or_else(|_| self.fault("a string is not valid UTF-8"))
     }
 
-    fn series(
-        &mut self,
-        source: DerivedSource,
-        service: &'a str,
-        first: u64,
-    ) -> Result<DerivedView<'a>, DerivedError> {
+    fn series(&mut self, source: DerivedSource, service: &'a str, first: u64) -> Result<DerivedView<'a>, DerivedError> {
         let name = self.text()?;
         let flags = self.byte()?;
         let (kind, status) = (flags & KIND, flags >> STATUS_SHIFT & 0b11);
@@ -309,9 +304,7 @@ mod tests {
         let mut writer = DerivedWriter::new(DerivedSource::Spans, UnixNanos(first * DERIVED_WINDOW_NS), 64);
         for of_service in all.chunk_by(|a, b| a.service == b.service) {
             writer.service(&of_service[0].service, of_service.len());
-            of_service
-                .iter()
-                .for_each(|one| writer.series(&view(one), |out| out.extend_from_slice(&one.distribution)));
+            of_service.iter().for_each(|one| writer.series(&view(one), |out| out.extend_from_slice(&one.distribution)));
         }
         writer.into_bytes()
     }
