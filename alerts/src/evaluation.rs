@@ -68,7 +68,7 @@ impl Evaluation {
             Err(_) => Err(Unknown::CollectorUnreachable { why: "no answer within 5 s".to_owned() }),
         };
         if let Ok(status) = &status {
-            self.shared.recorder.state().watermark = status.watermark;
+            self.shared.recorder.state().watermark = status.watermark_of(&self.shared.options.tenant);
         }
         for slo in &self.shared.options.definitions.slos {
             if let Err(error) = self.evaluate(slo, status.as_ref()).await {
@@ -86,7 +86,7 @@ impl Evaluation {
         if let Some(unknown) = self.missing(slo, status, now) {
             return self.hold(slo, unknown, now).await;
         }
-        let end = Slot::of(status.watermark);
+        let end = Slot::of(status.watermark_of(&self.shared.options.tenant));
         let Some(due) = self.shared.cache(&slo.id).map(|cache| cache.due(self.shared.options.refresh_plan(), end, now))
         else {
             return Ok(());
@@ -120,10 +120,11 @@ impl Evaluation {
         if let Some(agent) = down {
             return Some(Unknown::AgentDown { agent: agent.agent.to_string() });
         }
-        if status.watermark == UnixNanos::default() {
+        let watermark = status.watermark_of(&options.tenant);
+        if watermark == UnixNanos::default() {
             return Some(Unknown::NotYetEvaluated);
         }
-        let behind_ns = now.0.saturating_sub(status.watermark.0);
+        let behind_ns = now.0.saturating_sub(watermark.0);
         let stalled = behind_ns > options.watermark_stall_ms * 1_000_000;
         stalled.then_some(Unknown::WatermarkStalled { behind_s: behind_ns / 1_000_000_000 })
     }

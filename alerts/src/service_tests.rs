@@ -259,6 +259,15 @@ async fn what_cannot_be_known_has_its_reason() {
     role.evaluation.tick().await;
     assert_eq!(role.unknown().as_deref(), Some("agent down: 07070707070707070707070707070707 is silent"));
 
+    // Another tenant's agent lags for hours: not ours.
+    let mut lagging = status(now.minus(7_200_000_000_000));
+    lagging.agents.clear();
+    lagging.arrived = Some(now.minus(6_000_000_000));
+    lagging.watermarks.insert(TenantId::parse("acme").unwrap(), lagging.watermark);
+    *role.collector.0.lock().unwrap() = Some(lagging);
+    role.evaluation.tick().await;
+    assert!(!role.unknown().unwrap_or_default().contains("watermark stalled"), "{:?}", role.unknown());
+
     let mut stalled = status(now.minus(300_000_000_000));
     stalled.agents.clear();
     *role.collector.0.lock().unwrap() = Some(stalled);

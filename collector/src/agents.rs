@@ -5,8 +5,10 @@
 //! Invariants:
 //! - an agent is known under the tenant of its key: what another tenant says in its name changes nothing of it;
 //! - a declared time counts only once everything durable at that moment can be queried;
-//! - the watermark is the least time declared by agents that are not silent, less the allowed lateness; without such
-//!   an agent it is now, because data of clients without an agent counts as closed on arrival.
+//! - a tenant's watermark is the least time declared by its own agents that are not silent, less the allowed lateness;
+//!   without such an agent it is now, because data of clients without an agent counts as closed on arrival;
+//! - a tenant has at most `max_agents` agents. Beyond, a newcomer takes the place of a silent one; while none is silent
+//!   it is not followed: its data counts as closed on arrival, and the status says how many heartbeats were left out.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,8 +16,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use daymark_model::{AgentId, LedgerSnapshot, LogOffset, TenantId, UnixNanos};
 use daymark_store::AgentStatus;
 
-/// Agents known at once; beyond, the one not heard for longest is forgotten.
-const MAX_AGENTS: usize = 4_096;
 /// Services listed per agent.
 const MAX_SERVICES: usize = 1_024;
 /// Declared times waiting for the applier, per agent.
@@ -35,11 +35,31 @@ struct Agent {
     ledger: Option<LedgerSnapshot>,
 }
 
+/// The agents of one tenant.
+#[derive(Default)]
+struct Known {
+    agents: BTreeMap<AgentId, Agent>,
+    /// Heartbeats and batches of agents beyond the cap.
+    untracked: u64,
+}
+
+/// Limits of what is known.
+#[derive(Clone, Copy)]
+pub(crate) struct AgentLimits {
+    /// An agent not heard for this long is silent.
+    pub(crate) silent_ms: u64,
+    /// Allowed lateness.
+    pub(crate) lateness_ms: u64,
+    /// Agents followed per tenant.
+    pub(crate) max_agents: usize,
+}
+
 /// All agents that were heard of.
 pub(crate) struct Agents {
     silent_ns: u64,
     lateness_ns: u64,
-    known: Mutex<BTreeMap<OfTenant, Agent>>,
+    max_agents: usize,
+    known: Mutex<BTreeMap<TenantId, Known>>,
 }
 
 /// What an agent says of itself with a heartbeat or a batch.
@@ -53,14 +73,19 @@ pub(crate) struct Declared {
 }
 
 impl Agents {
-    pub(crate) fn new(silent_ms: u64, lateness_ms: u64) -> Agents {
-        Agents { silent_ns: silent_ms * 1_000_000, lateness_ns: lateness_ms * 1_000_000, known: Mutex::default() }
+    pub(crate) fn new(limits: AgentLimits) -> Agents {
+        Agents {
+            silent_ns: limits.silent_ms * 1_000_000,
+            lateness_ns: limits.lateness_ms * 1_000_000,
+            max_agents: limits.max_agents.max(1),
+            known: Mutex::default(),
+        }
     }
 
     /// Takes note of what an agent said.
     pub(crate) fn heard(&self, declared: Declared, now: UnixNanos) {
         let mut known = self.lock();
-        let agent = entry(&mut known, declared.agent);
+        let Some(agent) = self.entry(&mut known, declared.agent, now) else { return };
         if declared.epoch < agent.epoch {
             return;
         }
@@ -82,16 +107,16 @@ impl Agents {
     /// A stamped frame found in the log at start: the agent lives, and had not closed more than this.
     pub(crate) fn found_in_log(&self, id: OfTenant, epoch: u64, received: UnixNanos) {
         let mut known = self.lock();
-        let agent = entry(&mut known, id);
+        let Some(agent) = self.entry(&mut known, id, received) else { return };
         agent.epoch = agent.epoch.max(epoch);
         agent.last_seen = agent.last_seen.max(received);
         agent.closed_until = agent.closed_until.max(received.minus(self.lateness_ns));
     }
 
-    /// Services whose telemetry came through an agent.
-    pub(crate) fn carries(&self, id: OfTenant, services: &[Arc<str>]) {
+    /// Services whose telemetry came through an agent, of which a batch was heard before.
+    pub(crate) fn carries(&self, id: &OfTenant, services: &[Arc<str>]) {
         let mut known = self.lock();
-        let agent = entry(&mut known, id);
+        let Some(agent) = known.get_mut(&id.0).and_then(|known| known.agents.get_mut(&id.1)) else { return };
         for service in services {
             if agent.services.len() < MAX_SERVICES && !agent.services.contains(service) {
                 agent.services.insert(Arc::clone(service));
@@ -102,9 +127,11 @@ impl Agents {
     /// All agents as they stand when everything up to `applied` can be queried.
     pub(crate) fn status(&self, applied: LogOffset, now: UnixNanos) -> Vec<AgentStatus> {
         let mut known = self.lock();
-        known
+        let every = known
             .iter_mut()
-            .map(|((tenant, id), agent)| {
+            .flat_map(|(tenant, known)| known.agents.iter_mut().map(move |(id, agent)| (tenant, id, agent)));
+        every
+            .map(|(tenant, id, agent)| {
                 while let Some((_, closed_until)) = agent.waiting.pop_front_if(|(offset, _)| *offset <= applied) {
                     agent.closed_until = agent.closed_until.max(closed_until);
                 }
@@ -114,7 +141,7 @@ impl Agents {
                     epoch: agent.epoch,
                     closed_until: agent.closed_until,
                     last_seen: agent.last_seen,
-                    silent: agent.last_seen.plus(self.silent_ns) < now,
+                    silent: self.is_silent(agent, now),
                     services: agent.services.iter().map(|service| service.to_string()).collect(),
                 }
             })
@@ -123,26 +150,61 @@ impl Agents {
 
     /// Ledgers that agents sent.
     pub(crate) fn ledgers(&self) -> Vec<LedgerSnapshot> {
-        self.lock().values().filter_map(|agent| agent.ledger.clone()).collect()
+        self.lock().values().flat_map(|known| known.agents.values()).filter_map(|agent| agent.ledger.clone()).collect()
     }
 
-    /// The watermark that `agents` allow.
-    pub(crate) fn watermark(&self, agents: &[AgentStatus], now: UnixNanos) -> UnixNanos {
-        let live = agents.iter().filter(|agent| !agent.silent).map(|agent| agent.closed_until);
-        live.min().map_or(now, |closed| closed.minus(self.lateness_ns).min(now))
+    /// The watermark of every tenant that has agents; of any other it is `now`.
+    pub(crate) fn watermarks(&self, agents: &[AgentStatus], now: UnixNanos) -> BTreeMap<TenantId, UnixNanos> {
+        let mut watermarks = BTreeMap::new();
+        for agent in agents {
+            let watermark = watermarks.entry(agent.tenant.clone()).or_insert(now);
+            if !agent.silent {
+                *watermark = (*watermark).min(agent.closed_until.minus(self.lateness_ns));
+            }
+        }
+        watermarks
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<OfTenant, Agent>> {
+    /// Heartbeats and batches per tenant that came from agents beyond the cap.
+    pub(crate) fn untracked(&self) -> BTreeMap<TenantId, u64> {
+        let known = self.lock();
+        let over = known.iter().filter(|(_, known)| known.untracked > 0);
+        over.map(|(tenant, known)| (tenant.clone(), known.untracked)).collect()
+    }
+
+    fn is_silent(&self, agent: &Agent, now: UnixNanos) -> bool {
+        agent.last_seen.plus(self.silent_ns) < now
+    }
+
+    /// The agent, made known if there is room.
+    fn entry<'k>(
+        &self,
+        known: &'k mut BTreeMap<TenantId, Known>,
+        (tenant, id): OfTenant,
+        now: UnixNanos,
+    ) -> Option<&'k mut Agent> {
+        if !known.contains_key(&tenant) {
+            known.insert(tenant.clone(), Known::default());
+        }
+        let of_tenant = known.get_mut(&tenant)?;
+        if !of_tenant.agents.contains_key(&id) && of_tenant.agents.len() >= self.max_agents {
+            let silent = of_tenant.agents.iter().filter(|(_, agent)| self.is_silent(agent, now));
+            let Some(quietest) = silent.min_by_key(|(_, agent)| agent.last_seen).map(|(id, _)| *id) else {
+                of_tenant.untracked += 1;
+                if of_tenant.untracked.is_power_of_two() {
+                    let (limit, heard) = (self.max_agents, of_tenant.untracked);
+                    tracing::warn!(%tenant, limit, heard, "more agents than are followed: the watermark does not wait for them");
+                }
+                return None;
+            };
+            of_tenant.agents.remove(&quietest);
+        }
+        Some(of_tenant.agents.entry(id).or_default())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<TenantId, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn entry(known: &mut BTreeMap<OfTenant, Agent>, id: OfTenant) -> &mut Agent {
-    if !known.contains_key(&id) && known.len() >= MAX_AGENTS {
-        let quietest = known.iter().min_by_key(|(_, agent)| agent.last_seen).map(|(id, _)| id.clone());
-        quietest.and_then(|quietest| known.remove(&quietest));
-    }
-    known.entry(id).or_default()
 }
 
 #[cfg(test)]
@@ -159,14 +221,60 @@ mod tests {
         }
     }
 
-    fn watermark_s(agents: &Agents, applied: u64, now_s: u64) -> u64 {
+    fn limited(max_agents: usize) -> Agents {
+        Agents::new(AgentLimits { silent_ms: 30_000, lateness_ms: 5_000, max_agents })
+    }
+
+    fn of_tenant(tenant: &str, beat: Declared) -> Declared {
+        Declared { agent: (TenantId::parse(tenant).unwrap(), beat.agent.1), ..beat }
+    }
+
+    fn watermark_of(agents: &Agents, tenant: &str, applied: u64, now_s: u64) -> u64 {
         let now = UnixNanos::from_seconds(now_s);
-        agents.watermark(&agents.status(LogOffset(applied), now), now).seconds()
+        let watermarks = agents.watermarks(&agents.status(LogOffset(applied), now), now);
+        watermarks.get(&TenantId::parse(tenant).unwrap()).map_or(now_s, |at| at.seconds())
+    }
+
+    fn watermark_s(agents: &Agents, applied: u64, now_s: u64) -> u64 {
+        watermark_of(agents, "default", applied, now_s)
+    }
+
+    #[test]
+    fn a_tenants_watermark_waits_for_its_own_agents_only() {
+        let agents = limited(8);
+        let now = UnixNanos::from_seconds(101);
+        agents.heard(beat(1, 100, 0), now);
+        agents.heard(of_tenant("acme", beat(1, 40, 0)), now);
+        assert_eq!(watermark_of(&agents, "default", 0, 102), 95);
+        assert_eq!(watermark_of(&agents, "acme", 0, 102), 35, "its own agent lags");
+        assert_eq!(watermark_of(&agents, "other", 0, 102), 102, "no agent: closed on arrival");
+        agents.heard(beat(1, 140, 0), UnixNanos::from_seconds(141));
+        assert_eq!(watermark_of(&agents, "acme", 0, 142), 142, "its only agent is silent");
+        assert_eq!(watermark_of(&agents, "default", 0, 142), 135);
+    }
+
+    #[test]
+    fn beyond_the_cap_a_newcomer_replaces_a_silent_agent_and_never_a_live_one() {
+        let agents = limited(2);
+        for agent in [1, 2, 3] {
+            agents.heard(beat(agent, 100 - u64::from(agent), 0), UnixNanos::from_seconds(101));
+        }
+        let ids = |agents: &Agents, now_s: u64| -> Vec<u8> {
+            let status = agents.status(LogOffset(0), UnixNanos::from_seconds(now_s));
+            status.iter().map(|agent| agent.agent.0[0]).collect()
+        };
+        assert_eq!(ids(&agents, 101), [1, 2]);
+        assert_eq!(agents.untracked(), BTreeMap::from([(TenantId::default(), 1)]));
+        agents.heard(of_tenant("acme", beat(3, 90, 0)), UnixNanos::from_seconds(101));
+        assert_eq!(ids(&agents, 101), [3, 1, 2], "another tenant has room of its own");
+        agents.heard(beat(2, 139, 0), UnixNanos::from_seconds(140));
+        agents.heard(beat(3, 139, 0), UnixNanos::from_seconds(140));
+        assert_eq!(ids(&agents, 140), [3, 2, 3], "agent 1 was silent");
     }
 
     #[test]
     fn the_watermark_is_the_least_declared_by_live_agents() {
-        let agents = Agents::new(30_000, 5_000);
+        let agents = limited(8);
         assert_eq!(watermark_s(&agents, 0, 100), 100, "no agent at all: now");
         agents.heard(beat(1, 100, 0), UnixNanos::from_seconds(101));
         agents.heard(beat(2, 90, 0), UnixNanos::from_seconds(101));
@@ -177,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_declared_time_counts_only_when_what_was_durable_is_applied() {
-        let agents = Agents::new(30_000, 5_000);
+        let agents = limited(8);
         agents.heard(beat(1, 100, 0), UnixNanos::from_seconds(101));
         agents.heard(beat(1, 110, 7), UnixNanos::from_seconds(111));
         assert_eq!(watermark_s(&agents, 6, 112), 95);
@@ -186,7 +294,7 @@ mod tests {
 
     #[test]
     fn another_tenant_moves_nothing_of_an_agent() {
-        let agents = Agents::new(30_000, 5_000);
+        let agents = limited(8);
         agents.heard(beat(1, 100, 0), UnixNanos::from_seconds(101));
         let mallory = TenantId::parse("mallory").unwrap();
         let spoofed = Declared { agent: (mallory.clone(), AgentId([1; 16])), epoch: 9, ..beat(1, 900, 0) };

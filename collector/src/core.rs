@@ -15,7 +15,7 @@ use daymark_store::{Store, TableName};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::agents::Agents;
+use crate::agents::{AgentLimits, Agents};
 use crate::dedup::Dedup;
 use crate::error::CollectorError;
 use crate::tenant::{TABLES, Tenant};
@@ -87,7 +87,11 @@ impl Shared {
         let tenants = consumed.into_iter().map(|(id, consumed)| (id, Tenant::new(&options, consumed))).collect();
         Shared {
             dedup: Dedup::new(options.dedup_entries, options.dedup_age_ms),
-            agents: Agents::new(options.agent_silent_ms, options.lateness_ms),
+            agents: Agents::new(AgentLimits {
+                silent_ms: options.agent_silent_ms,
+                lateness_ms: options.lateness_ms,
+                max_agents: options.max_agents,
+            }),
             ledger: Ledger::since("collector", clock.now()),
             runtime,
             draining: AtomicBool::new(false),

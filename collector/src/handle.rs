@@ -290,8 +290,12 @@ fn status(shared: &Shared) -> CollectorStatus {
     let mut ledgers = vec![shared.ledger.snapshot()];
     ledgers.extend(shared.agents.ledgers());
     let stats = shared.log.stats();
+    let watermarks = shared.agents.watermarks(&agents, arrived);
     CollectorStatus {
-        watermark: shared.agents.watermark(&agents, arrived),
+        watermark: watermarks.values().copied().min().unwrap_or(arrived),
+        arrived: Some(arrived),
+        watermarks,
+        untracked_agents: shared.agents.untracked(),
         agents,
         ledgers,
         durable,

@@ -58,6 +58,8 @@ pub struct CollectorOptions {
     pub dedup_entries: usize,
     /// For how long they are remembered, milliseconds.
     pub dedup_age_ms: u64,
+    /// Agents followed per tenant; further ones do not hold the watermark back while all of these are heard.
+    pub max_agents: usize,
     /// An agent without a heartbeat for this long no longer holds the watermark back, milliseconds.
     pub agent_silent_ms: u64,
     /// Allowed lateness of data behind what an agent has declared closed, milliseconds.
@@ -96,6 +98,7 @@ impl CollectorOptions {
             max_series: 200_000,
             dedup_entries: 65_536,
             dedup_age_ms: 600_000,
+            max_agents: 4_096,
             agent_silent_ms: 30_000,
             lateness_ms: 5_000,
             ack_timeout_ms: 30_000,

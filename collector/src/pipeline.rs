@@ -240,7 +240,7 @@ impl Applier {
                 .map_or(Ok(decode::Applied::default()), |t| decode::apply(t, frame, options, now_ms));
             if let (Some(stamp), Ok(applied)) = (frame.stamp, &outcome) {
                 let agent = (frame.tenant.clone(), stamp.agent);
-                self.shared.agents.carries(agent, &applied.services);
+                self.shared.agents.carries(&agent, &applied.services);
             }
             core.applied = frame.offset;
             core.applied_received = frame.received;

@@ -16,7 +16,7 @@ use crate::time::format_time;
 
 pub(crate) async fn show(
     State(app): State<App>,
-    Extension(_tenant): Extension<TenantId>,
+    Extension(tenant): Extension<TenantId>,
     params: Params,
 ) -> Result<Response, QueryError> {
     let started = Instant::now();
@@ -30,13 +30,18 @@ pub(crate) async fn show(
     let lost = lost.inspect_err(|error| receipt.miss(format!("what was lost to damage: {error}")));
     let lost = lost.ok().map(|lost| damage(&lost));
     let body = match status {
-        Ok(status) => json!({
-            "components": status.ledgers.iter().map(component).collect::<Vec<_>>(),
-            "agents": status.agents,
-            "watermark": time(status.watermark),
-            "watermark_unix_nano": status.watermark.0.to_string(),
-            "lost": lost,
-        }),
+        Ok(status) => {
+            let watermark = status.watermark_of(&tenant);
+            json!({
+                "components": status.ledgers.iter().map(component).collect::<Vec<_>>(),
+                // Other tenants' agents, and the services they carry, are theirs.
+                "agents": status.agents.iter().filter(|agent| agent.tenant == tenant).collect::<Vec<_>>(),
+                "untracked_agents": status.untracked_agents.get(&tenant).copied().unwrap_or_default(),
+                "watermark": time(watermark),
+                "watermark_unix_nano": watermark.0.to_string(),
+                "lost": lost,
+            })
+        }
         Err(reason) => {
             receipt.miss(format!("collector: {reason}"));
             json!({ "components": [], "agents": [], "watermark": null, "watermark_unix_nano": null, "lost": lost })

@@ -176,6 +176,27 @@ async fn the_watermark_follows_live_agents() {
     assert_eq!(status.watermark, UnixNanos(otlp::T0).plus(31 * otlp::SECOND));
 }
 
+/// Scenario: one tenant's agent lags by hours, another tenant's is up to date.
+/// Guarantee: each tenant's watermark is that of its own agents; a tenant without one is closed on arrival.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_tenants_lagging_agent_holds_back_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::start(dir.path()).await;
+    let stamp = otlp::stamped(1, None, None).stamp.unwrap();
+    let [acme, other] = ["acme", "other"].map(|name| TenantId::parse(name).unwrap());
+    let late = UnixNanos(otlp::T0).minus(7_200 * otlp::SECOND);
+    for (tenant, closed_until) in [(TenantId::default(), UnixNanos(otlp::T0)), (acme.clone(), late)] {
+        let ledger = world.handle.ledger().snapshot();
+        let beat = Heartbeat { agent: stamp.agent, epoch: stamp.epoch, tenant, closed_until, ledger };
+        world.handle.heartbeat(beat).await.unwrap();
+    }
+    let status = world.handle.status().await.unwrap();
+    assert_eq!(status.watermark_of(&TenantId::default()), UnixNanos(otlp::T0).minus(5 * otlp::SECOND));
+    assert_eq!(status.watermark_of(&acme), late.minus(5 * otlp::SECOND));
+    assert_eq!(status.watermark_of(&other), UnixNanos(otlp::T0));
+    assert_eq!(status.watermark, status.watermark_of(&acme), "for readers of the one number");
+}
+
 /// Guarantee: a machine left alone does not fill its disk.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn old_segments_are_dropped() {

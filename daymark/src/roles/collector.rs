@@ -19,6 +19,7 @@ pub(crate) async fn start(data_dir: &Path, tuning: &CollectorTuning, drain: &Dra
     let mut options = CollectorOptions::new(data_dir.to_owned(), LogOptions::new(data_dir.join("log")));
     options.seal_interval_ms = tuning.seal_interval_ms;
     options.compact_interval_ms = tuning.compact_interval_ms;
+    options.max_agents = usize::try_from(tuning.max_agents_per_tenant)?;
     let hours = tuning.retention_days * 24;
     options.retention.spans_hours = hours;
     options.retention.logs_hours = hours;

@@ -6,6 +6,8 @@
 //!
 //! Two sides: the collector's own memory in process, [`crate::HttpHotSource`] over Arrow IPC from elsewhere.
 
+use std::collections::BTreeMap;
+
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use daymark_model::{AgentId, LedgerSnapshot, LogOffset, TenantId, TimeRange, UnixNanos};
@@ -72,8 +74,19 @@ pub trait HotSource: Send + Sync {
 /// The collector's state, for alerts (watermark) and for the ledger page.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CollectorStatus {
-    /// All data with an event time before this is in (design §10).
+    /// All data of all tenants with an event time before this is in (design §10). For one tenant, ask
+    /// [`CollectorStatus::watermark_of`].
     pub watermark: UnixNanos,
+    /// The watermark of each tenant that has agents.
+    #[serde(default)]
+    pub watermarks: BTreeMap<TenantId, UnixNanos>,
+    /// The watermark of a tenant without agents: what arrived until then can be queried. Absent in the status of an
+    /// older collector.
+    #[serde(default)]
+    pub arrived: Option<UnixNanos>,
+    /// Heartbeats and batches, per tenant, of agents beyond the number that is followed.
+    #[serde(default)]
+    pub untracked_agents: BTreeMap<TenantId, u64>,
     /// Every agent that was heard of.
     pub agents: Vec<AgentStatus>,
     /// Ledgers of the collector and of its agents.
@@ -88,6 +101,13 @@ pub struct CollectorStatus {
     pub log_segments: u64,
     /// Rows held in memory and not yet published.
     pub hot_rows: u64,
+}
+
+impl CollectorStatus {
+    /// All data of `tenant` with an event time before this is in. An older collector knows one time for all tenants.
+    pub fn watermark_of(&self, tenant: &TenantId) -> UnixNanos {
+        self.watermarks.get(tenant).copied().or(self.arrived).unwrap_or(self.watermark)
+    }
 }
 
 /// What the collector knows about one agent.
@@ -108,4 +128,31 @@ pub struct AgentStatus {
     pub silent: bool,
     /// Services whose telemetry came through it.
     pub services: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_of_an_older_collector_is_read_with_its_one_watermark() {
+        let old = r#"{"watermark":5000000000,"agents":[],"ledgers":[],"durable":7,"applied":6,"log_bytes":1,
+                      "log_segments":1,"hot_rows":0}"#;
+        let status: CollectorStatus = serde_json::from_str(old).unwrap();
+        assert_eq!(status.watermark_of(&TenantId::default()), UnixNanos::from_seconds(5));
+    }
+
+    #[test]
+    fn a_tenant_has_its_own_watermark_or_that_of_arrival() {
+        let acme = TenantId::parse("acme").unwrap();
+        let at = UnixNanos::from_seconds;
+        let status = CollectorStatus {
+            watermark: at(1),
+            watermarks: BTreeMap::from([(acme.clone(), at(1))]),
+            arrived: Some(at(9)),
+            ..CollectorStatus::default()
+        };
+        let read: CollectorStatus = serde_json::from_str(&serde_json::to_string(&status).unwrap()).unwrap();
+        assert_eq!((read.watermark_of(&acme), read.watermark_of(&TenantId::default())), (at(1), at(9)));
+    }
 }
