@@ -8,6 +8,7 @@ mod crash;
 mod demo;
 mod limits;
 mod mutation;
+mod operation;
 mod roles;
 mod tidy;
 mod upgrade;

@@ -107,6 +107,11 @@ impl AgentHandle {
         self.shared.queue.waiting()
     }
 
+    /// Whether the collector answered the last heartbeat.
+    pub fn is_upstream_alive(&self) -> bool {
+        self.shared.upstream_alive.load(Relaxed)
+    }
+
     /// Whether the agent takes requests and its collector answered the last heartbeat.
     pub fn is_ready(&self) -> bool {
         self.shared.upstream_alive.load(Relaxed) && !self.shared.drain.has_begun()

@@ -5,14 +5,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daymark_guard::{Drain, SystemClock};
+use daymark_guard::{Drain, Health, HealthOptions, SystemClock};
 use daymark_telemetry::SelfExport;
-use daymark_wire::{CollectorClient, CollectorClientOptions, ReceiveOptions, http_router, serve_grpc, serve_http};
+use daymark_wire::{
+    CollectorClient, CollectorClientOptions, ReceiveOptions, health_router, http_router, not_draining, serve_grpc,
+    serve_http,
+};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::keys::Keys;
-use crate::{Agent, AgentError, AgentOptions, health_router};
+use crate::{Agent, AgentError, AgentOptions, add_checks};
 
 /// How long a stopping agent waits for what it has in hand, beyond the time that one batch may take.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
@@ -46,6 +49,9 @@ pub struct AgentArgs {
     /// file, or in DATA_DIR/telemetry.key where it shares the folder with a collector.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub self_telemetry: bool,
+    /// Answer /readyz with 503 also while the collector does not answer.
+    #[arg(long)]
+    pub ready_needs_dependencies: bool,
 }
 
 /// Runs an agent until SIGTERM or SIGINT, then finishes what it has in hand.
@@ -76,6 +82,8 @@ pub async fn run(args: AgentArgs) -> Result<(), AgentError> {
     let deliver_timeout = Duration::from_millis(options.deliver_timeout_ms);
     let (grpc, http) = (listen(args.otlp_grpc).await?, listen(args.otlp_http).await?);
     let drain = Drain::new();
+    let health_options =
+        HealthOptions { dependencies_count: args.ready_needs_dependencies, ..HealthOptions::default() };
     let accepted = keys.accepted.clone();
     if let Some(path) = args.key_file {
         keys.follow(path, args.key_reload_interval_ms, upstream.clone(), &drain);
@@ -83,7 +91,11 @@ pub async fn run(args: AgentArgs) -> Result<(), AgentError> {
     let agent = Agent::start(options, Arc::new(upstream), Arc::new(SystemClock), drain.clone()).await?;
     telemetry.watch_ledger(agent.ledger());
     let receive = ReceiveOptions { keys: accepted, ..ReceiveOptions::new(agent.ledger()) };
-    let router = http_router(Arc::new(agent.clone()), receive.clone()).merge(health_router(agent.clone()));
+    let router = http_router(Arc::new(agent.clone()), receive.clone());
+    let health = Health::new(health_options, Arc::new(SystemClock));
+    not_draining(&health, &drain);
+    add_checks(&health, &agent);
+    let router = router.merge(health_router(health));
     drain.spawn(serve_http(http, router, drain.clone()));
     drain.spawn(serve_grpc(grpc, Arc::new(agent.clone()), receive, drain.clone()));
     tracing::info!(otlp_grpc = %args.otlp_grpc, otlp_http = %args.otlp_http, collector = args.collector, "listening");

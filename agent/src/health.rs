@@ -1,18 +1,14 @@
-//! `/livez` and `/readyz` on the HTTP listener.
+//! The agent's health: whether it takes requests, and whether its collector answers.
 
-use axum::Router;
-use axum::http::StatusCode;
-use axum::routing::get;
+use daymark_guard::{CheckKind, Health};
 
 use crate::agent::AgentHandle;
 
-/// `/livez`: the process answers. `/readyz`: it takes requests and its collector answers too.
-pub fn health_router(agent: AgentHandle) -> Router {
-    Router::new().route("/livez", get(async || "live\n")).route(
-        "/readyz",
-        get(async move || match agent.is_ready() {
-            true => (StatusCode::OK, "ready\n"),
-            false => (StatusCode::SERVICE_UNAVAILABLE, "not ready: the collector does not answer\n"),
-        }),
-    )
+/// Adds the agent's checks. The collector is a dependency: while it does not answer, clients are told to come again.
+pub fn add_checks(health: &Health, agent: &AgentHandle) {
+    let upstream = agent.clone();
+    health.add("collector", CheckKind::Dependency, move || {
+        let alive = upstream.is_upstream_alive();
+        Box::pin(async move { if alive { Ok(()) } else { Err("the last heartbeat was not answered".to_owned()) } })
+    });
 }

@@ -27,5 +27,5 @@ mod send;
 
 pub use agent::{Agent, AgentHandle};
 pub use error::AgentError;
-pub use health::health_router;
+pub use health::add_checks;
 pub use options::AgentOptions;

@@ -37,7 +37,7 @@ struct Collector(Mutex<Option<CollectorStatus>>);
 #[async_trait]
 impl HotSource for Collector {
     async fn hot(&self, request: HotRequest) -> Result<HotRows, HotError> {
-        Ok(HotRows { through: request.after, batches: Vec::new() })
+        Ok(HotRows { through: request.after, batches: Vec::new(), behind: false })
     }
 
     async fn status(&self) -> Result<CollectorStatus, HotError> {

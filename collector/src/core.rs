@@ -19,6 +19,7 @@ use crate::agents::{AgentLimits, Agents};
 use crate::dedup::Dedup;
 use crate::error::CollectorError;
 use crate::tenant::{TABLES, Tenant};
+use crate::vitals::{Stage, Vitals};
 use crate::{CollectorOptions, tenant};
 
 /// How long the applier steps aside for a waiting hot read before it takes the lock again.
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) dedup: Dedup,
     pub(crate) agents: Agents,
     pub(crate) ledger: Ledger,
+    pub(crate) vitals: Arc<Vitals>,
     pub(crate) runtime: Handle,
     pub(crate) draining: AtomicBool,
     /// Newest offset that a table held at start: new frames must lie beyond.
@@ -76,14 +78,16 @@ pub(crate) struct Parts {
     pub(crate) log: IngestLog,
     pub(crate) store: Arc<Store>,
     pub(crate) consumed: BTreeMap<TenantId, [LogOffset; TABLES]>,
+    pub(crate) vitals: Arc<Vitals>,
     /// Every frame up to here was in the tables at the end of an earlier run.
     pub(crate) published: LogOffset,
 }
 
 impl Shared {
     pub(crate) fn new(parts: Parts, runtime: Handle) -> Shared {
-        let Parts { options, clock, log, store, consumed, published } = parts;
+        let Parts { options, clock, log, store, consumed, vitals, published } = parts;
         let consumed_at_start = consumed.values().flatten().copied().max().unwrap_or_default();
+        vitals.applied.store(consumed_at_start.0, Relaxed);
         let tenants = consumed.into_iter().map(|(id, consumed)| (id, Tenant::new(&options, consumed))).collect();
         Shared {
             dedup: Dedup::new(options.dedup_entries, options.dedup_age_ms),
@@ -93,6 +97,7 @@ impl Shared {
                 max_agents: options.max_agents,
             }),
             ledger: Ledger::since("collector", clock.now()),
+            vitals,
             runtime,
             draining: AtomicBool::new(false),
             consumed_at_start,
@@ -162,6 +167,7 @@ impl Shared {
     fn when_seals_below(&self, limit: usize) -> MutexGuard<'_, Core> {
         let mut core = self.write();
         while core.seals.len() >= limit && self.failure.borrow().is_none() {
+            let _waiting = self.vitals.at(Stage::WaitingForSealer);
             core = self.seal_done.wait(core).unwrap_or_else(PoisonError::into_inner);
         }
         core

@@ -51,6 +51,14 @@ pub enum CollectorError {
         /// Newest offset in a table.
         consumed: u64,
     },
+    /// A worker does not get on with its work.
+    #[error("{worker} made no progress for {for_ms} ms although it has work")]
+    Stalled {
+        /// Which worker.
+        worker: &'static str,
+        /// For how long.
+        for_ms: u64,
+    },
     /// A worker of the collector ended although it should not.
     #[error("{0} ended unexpectedly")]
     Worker(&'static str),
@@ -65,7 +73,7 @@ impl Classify for CollectorError {
             CollectorError::Frame { .. } | CollectorError::Snapshot { .. } | CollectorError::LogBehind { .. } => {
                 ErrorClass::Corrupt
             }
-            CollectorError::Arrow(_) | CollectorError::Worker(_) => ErrorClass::Bug,
+            CollectorError::Arrow(_) | CollectorError::Worker(_) | CollectorError::Stalled { .. } => ErrorClass::Bug,
         }
     }
 }

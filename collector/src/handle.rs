@@ -9,7 +9,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use daymark_guard::fault::{self, Fault};
-use daymark_guard::{Clock, Drain};
+use daymark_guard::{Clock, Drain, Health, HealthOptions};
 use daymark_log::{IngestLog, RealFileSystem, Recovered};
 use daymark_model::{Ledger, LogOffset, Refusal};
 use daymark_store::{CollectorStatus, HotError, HotRequest, HotRows, HotSource, Store, StoreOptions};
@@ -21,10 +21,13 @@ use crate::dedup_file::Snapshot;
 use crate::error::CollectorError;
 use crate::pipeline::{Applier, accept};
 use crate::tenant::Unread;
-use crate::{CollectorOptions, compact, dedup_file, internal, lookup, lost, retain, seal};
+use crate::vitals::Vitals;
+use crate::{CollectorOptions, compact, dedup_file, health, internal, lookup, lost, retain, seal};
 
 /// What a client is told when it should come again, milliseconds.
 const RETRY_AFTER_MS: u64 = 1_000;
+/// Between looks at whether a read may go on.
+const VISIBLE_POLL: Duration = Duration::from_millis(2);
 
 /// The collector role.
 pub struct Collector;
@@ -62,6 +65,24 @@ impl Collector {
         clock: Arc<dyn Clock>,
         drain: Drain,
     ) -> Result<CollectorHandle, CollectorError> {
+        let unseen = Health::new(HealthOptions::default(), Arc::clone(&clock));
+        Collector::start_reporting(options, store, clock, drain, &unseen).await
+    }
+
+    /// As [`Collector::start_with`]; `health` says from the first moment on how far the start is, and how the collector
+    /// fares later.
+    ///
+    /// # Errors
+    /// As [`Collector::start`].
+    pub async fn start_reporting(
+        options: CollectorOptions,
+        store: Arc<Store>,
+        clock: Arc<dyn Clock>,
+        drain: Drain,
+        health: &Health,
+    ) -> Result<CollectorHandle, CollectorError> {
+        let vitals = Arc::new(Vitals::default());
+        health::of_start(health, &vitals);
         let mut consumed = BTreeMap::new();
         for tenant in store.tenants().await? {
             consumed.insert(tenant.clone(), lookup::consumed(&store, &tenant).await?);
@@ -86,9 +107,13 @@ impl Collector {
         let published = snapshot.published.min(newest);
         // A new frame must not get an offset that a table takes for one it holds.
         log.skip_to(newest.max(snapshot.published));
-        let parts = Parts { options, clock, log, store, consumed, published };
+        let parts = Parts { options, clock, log, store, consumed, vitals, published };
         let shared = Arc::new(Shared::new(parts, tokio::runtime::Handle::current()));
+        health::of_running(health, &shared);
+        health::watch(&shared)?;
         let sealer = recover(&shared, recovered, snapshot).await?;
+        let (frames, bytes, took_ms) = shared.vitals.replay_ends();
+        tracing::info!(frames, bytes, took_ms, "replay finished: all that was acknowledged can be queried");
         run(&shared, sealer, &drain)?;
         Ok(CollectorHandle { shared })
     }
@@ -227,7 +252,8 @@ impl Ingest for CollectorHandle {
 impl HotSource for CollectorHandle {
     async fn hot(&self, request: HotRequest) -> Result<HotRows, HotError> {
         let shared = Arc::clone(&self.shared);
-        tokio::task::spawn_blocking(move || read_hot(&shared, &request))
+        let durable = visible(&shared).await;
+        tokio::task::spawn_blocking(move || read_hot(&shared, &request, durable))
             .await
             .map_err(|_| HotError::Unreachable("hot read was not finished".into()))?
     }
@@ -240,13 +266,29 @@ impl HotSource for CollectorHandle {
     }
 }
 
-fn read_hot(shared: &Shared, request: &HotRequest) -> Result<HotRows, HotError> {
+/// Waits, within a bound, until what is durable now can be read. Returns that offset.
+async fn visible(shared: &Shared) -> LogOffset {
+    let durable = shared.log.durable();
+    let applied = async {
+        while shared.vitals.applied.load(Relaxed) < durable.0 && shared.failure.borrow().is_none() {
+            tokio::time::sleep(VISIBLE_POLL).await;
+        }
+    };
+    let limit = Duration::from_millis(shared.options.read_wait_ms);
+    // Too long is no failure: the answer says what it lacks.
+    let _ = tokio::time::timeout(limit, applied).await;
+    durable
+}
+
+fn read_hot(shared: &Shared, request: &HotRequest, durable: LogOffset) -> Result<HotRows, HotError> {
+    let behind;
     let read = {
         let mut core = shared.read();
         let applied = core.applied;
         let Some(tenant) = core.tenants.get_mut(&request.tenant) else {
-            return Ok(HotRows { through: applied, batches: Vec::new() });
+            return Ok(HotRows { through: applied, batches: Vec::new(), behind: durable > applied });
         };
+        behind = durable > applied;
         tenant.read_hot(request.table, request.after, applied, request.time)
     };
     let (through, mut batches) = read.map_err(|unread| match unread {
@@ -264,7 +306,7 @@ fn read_hot(shared: &Shared, request: &HotRequest) -> Result<HotRows, HotError> 
                 .map_err(|error| HotError::Unreachable(format!("hot rows of {}: {error}", request.table)))?;
         }
     }
-    Ok(HotRows { through, batches })
+    Ok(HotRows { through, batches, behind })
 }
 
 /// The columns asked for, in schema order.

@@ -1,6 +1,6 @@
 //! The collector's rows and state for other processes: `POST /internal/v1/hot`, `GET /internal/v1/status`.
 //!
-//! A hot answer is an Arrow IPC stream with the header `daymark-through`; 409 with `{"needed": offset}` says that the
+//! A hot answer is an Arrow IPC stream with the headers `daymark-through` and `daymark-behind`; 409 with `{"needed": offset}` says that the
 //! caller's snapshot is too old. The caller is `daymark_store::HttpHotSource`.
 
 use arrow::array::RecordBatch;
@@ -12,7 +12,7 @@ use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use daymark_store::{HotError, HotRequest, HotSource, StaleBody, THROUGH_HEADER};
+use daymark_store::{BEHIND_HEADER, HotError, HotRequest, HotSource, StaleBody, THROUGH_HEADER};
 
 use crate::CollectorHandle;
 
@@ -28,12 +28,13 @@ async fn hot(State(handle): State<CollectorHandle>, Json(request): Json<HotReque
         Err(HotError::Stale { needed }) => return (StatusCode::CONFLICT, Json(StaleBody { needed })).into_response(),
         Err(error) => return (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
     };
-    let through = rows.through.to_string();
+    let (through, behind) = (rows.through.to_string(), rows.behind.to_string());
     let encoded = tokio::task::spawn_blocking(move || encode(&schema, columns.as_deref(), &rows.batches)).await;
     match encoded {
         Ok(Ok(body)) => {
             let headers = [
                 (HeaderName::from_static(THROUGH_HEADER), through),
+                (HeaderName::from_static(BEHIND_HEADER), behind),
                 (header::CONTENT_TYPE, "application/vnd.apache.arrow.stream".to_owned()),
             ];
             (headers, body).into_response()

@@ -22,6 +22,7 @@ mod dedup;
 mod dedup_file;
 mod error;
 mod handle;
+mod health;
 mod internal;
 mod keyed;
 mod layers;
@@ -35,6 +36,7 @@ mod rollup;
 mod seal;
 mod stitch;
 mod tenant;
+mod vitals;
 
 pub use error::CollectorError;
 pub use handle::{Collector, CollectorHandle};

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use daymark_guard::watchdog::{Pulse, Stall};
 use daymark_log::LogOptions;
 use daymark_store::CompactOptions;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,9 @@ pub struct CollectorOptions {
     pub seal_interval_ms: u64,
     /// Unpublished rows of all tenants together; above it the largest table is sealed at once. Bytes.
     pub hot_bytes: usize,
+    /// What a start may have to replay, about: every table is sealed once half of these bytes were applied since the last
+    /// time.
+    pub replay_bytes: u64,
     /// Seals waiting or running before the applier waits for them.
     pub seals_in_flight: usize,
     /// How long published rows stay in memory for readers whose snapshot is just older, milliseconds.
@@ -66,6 +70,13 @@ pub struct CollectorOptions {
     pub lateness_ms: u64,
     /// How long a client waits for the durable answer before it is told to retry, milliseconds.
     pub ack_timeout_ms: u64,
+    /// A read waits so long for what was durable when it came to become visible, milliseconds. Beyond, its receipt says
+    /// that newer rows are still being applied.
+    pub read_wait_ms: u64,
+    /// A worker that has work and makes no progress for this long is stalled, milliseconds; 0 to never say so.
+    pub watchdog_stall_ms: u64,
+    /// What is done then, before the collector fails. The program ends the process.
+    pub on_stall: fn(&Stall, &[Pulse]),
 }
 
 impl CollectorOptions {
@@ -78,6 +89,7 @@ impl CollectorOptions {
             seal_bytes: 192 << 20,
             seal_interval_ms: 60_000,
             hot_bytes: 1 << 30,
+            replay_bytes: 1 << 30,
             seals_in_flight: 2,
             keep_published_ms: 2_000,
             read_ahead_bytes: 32 << 20,
@@ -102,6 +114,9 @@ impl CollectorOptions {
             agent_silent_ms: 30_000,
             lateness_ms: 5_000,
             ack_timeout_ms: 30_000,
+            read_wait_ms: 300,
+            watchdog_stall_ms: 300_000,
+            on_stall: |_, _| {},
         }
     }
 }

@@ -11,6 +11,7 @@
 //! - when publishing cannot keep up, the applier waits, the log stops committing, and clients are told to retry (G4).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use daymark_guard::fault::{self, Fault};
@@ -25,6 +26,7 @@ use crate::core::{Seal, Shared};
 use crate::dedup::{self, Dedup, Key, Seen};
 use crate::error::CollectorError;
 use crate::tenant::Tenant;
+use crate::vitals::Stage;
 use crate::{decode, lookup, lost};
 
 /// Between looks at traces that are due and rows that are old, also when no frame comes.
@@ -172,11 +174,13 @@ fn answer(admitted: &Admitted) -> IngestAnswer {
 pub(crate) struct Applier {
     shared: Arc<Shared>,
     next_tick_ms: u64,
+    /// Bytes of frames applied since everything was sealed.
+    unsealed_bytes: u64,
 }
 
 impl Applier {
     pub(crate) fn new(shared: Arc<Shared>) -> Applier {
-        Applier { shared, next_tick_ms: 0 }
+        Applier { shared, next_tick_ms: 0, unsealed_bytes: 0 }
     }
 
     /// Brings the tables' unpublished rows and the dedup window back from the log, before anything new is admitted.
@@ -185,6 +189,9 @@ impl Applier {
     /// When a frame cannot be read, or rows do not fit their columns.
     pub(crate) fn replay(&mut self, recovered: Recovered) -> Result<(), CollectorError> {
         let mut frames = recovered.frames;
+        let shared = Arc::clone(&self.shared);
+        let _replaying = shared.vitals.at(Stage::Replaying);
+        shared.vitals.replay_begins(frames.bytes_left());
         for frame in frames.by_ref() {
             let frame = frame?;
             if let Some(stamp) = frame.stamp {
@@ -195,12 +202,14 @@ impl Applier {
                 continue;
             }
             self.take(&frame)?;
+            shared.vitals.replayed(frame.cost_bytes() as u64);
         }
         let now = self.shared.clock.now();
         self.lose(frames.unreadable().iter().map(|damage| lost::of_damage(damage, now)).collect());
         let tenants: Vec<TenantId> = {
             let mut core = self.shared.write();
             core.applied = core.applied.max(recovered.last);
+            shared.vitals.applied.store(core.applied.0, Relaxed);
             core.tenants.keys().cloned().collect()
         };
         tenants.iter().try_for_each(|tenant| lookup::add_stored_parts(&self.shared, tenant))
@@ -226,6 +235,10 @@ impl Applier {
     /// One frame: decode, stitch, roll up; then seal what is full.
     fn take(&mut self, frame: &Frame) -> Result<(), CollectorError> {
         let now_ms = self.shared.now_ms();
+        let vitals = Arc::clone(&self.shared.vitals);
+        let _applying = vitals.at(Stage::Applying);
+        vitals.offset.store(frame.offset.0, Relaxed);
+        fault::hang(Fault::StallApplier);
         self.shared.dedup.stored(&dedup::keys(&frame.tenant, frame.stamp, frame.content_hash), frame.received);
         let applied = {
             let mut core = self.shared.write();
@@ -244,6 +257,7 @@ impl Applier {
             }
             core.applied = frame.offset;
             core.applied_received = frame.received;
+            vitals.applied.store(frame.offset.0, Relaxed);
             outcome
         };
         match applied {
@@ -255,6 +269,7 @@ impl Applier {
             Err(error) => return Err(error),
         }
         self.seal_full(&frame.tenant)?;
+        self.bound_replay(frame.payload.len() as u64)?;
         if now_ms >= self.next_tick_ms { self.upkeep() } else { Ok(()) }
     }
 
@@ -279,10 +294,29 @@ impl Applier {
         full.into_iter().try_for_each(|table| self.seal(tenant, table))
     }
 
+    /// Seals every table once half of what a start may have to replay was applied: the other half is for the seals
+    /// that are on their way by then.
+    fn bound_replay(&mut self, bytes: u64) -> Result<(), CollectorError> {
+        self.unsealed_bytes += bytes;
+        if self.unsealed_bytes < self.shared.options.replay_bytes / 2 {
+            return Ok(());
+        }
+        self.unsealed_bytes = 0;
+        self.seal_everything()
+    }
+
+    fn seal_everything(&self) -> Result<(), CollectorError> {
+        let tenants: Vec<TenantId> = self.shared.write().tenants.keys().cloned().collect();
+        let tables = |tenant| TableName::ALL.into_iter().try_for_each(|table| self.seal(tenant, table));
+        tenants.iter().try_for_each(tables)
+    }
+
     /// What time brings: traces that are idle, rows that are old enough to be sealed, memory above its cap.
     fn upkeep(&mut self) -> Result<(), CollectorError> {
         let now_ms = self.shared.now_ms();
         self.next_tick_ms = now_ms + TICK_MS;
+        let vitals = Arc::clone(&self.shared.vitals);
+        let _upkeep = vitals.at(Stage::Upkeep);
         let options = &self.shared.options;
         let mut due: Vec<(TenantId, TableName)> = Vec::new();
         let mut wanting: Vec<TenantId> = Vec::new();
@@ -344,10 +378,7 @@ impl Applier {
 
     /// The log has ended: publishes everything, so that the next start has nothing to replay.
     fn finish(&mut self) -> Result<(), CollectorError> {
-        let tenants: Vec<TenantId> = self.shared.write().tenants.keys().cloned().collect();
-        for tenant in &tenants {
-            TableName::ALL.into_iter().try_for_each(|table| self.seal(tenant, table))?;
-        }
+        self.seal_everything()?;
         drop(self.shared.seals_finished());
         self.shared.stop_seals();
         Ok(())

@@ -12,6 +12,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use daymark_guard::fault::{self, Fault};
 use daymark_guard::{Backoff, BackoffOptions};
 use daymark_model::{Classify, ErrorClass, LogOffset};
 use daymark_store::{Commit, SegmentOptions, StoreError, TableName, write_segment};
@@ -19,6 +20,7 @@ use daymark_store::{Commit, SegmentOptions, StoreError, TableName, write_segment
 use crate::core::{Seal, Shared};
 use crate::dedup_file::{self, Snapshot};
 use crate::error::CollectorError;
+use crate::vitals::Failing;
 
 /// Attempts for a seal that fails for another reason than a passing fault of the disk, or while the collector stops: the
 /// log keeps the rows, so the next start publishes them.
@@ -30,7 +32,11 @@ const WAITS: BackoffOptions = BackoffOptions { first_ms: 50, cap_ms: 5_000 };
 pub(crate) fn run(shared: &Shared) {
     let mut released = LogOffset(0);
     while let Some(seal) = shared.next_seal() {
-        if let Err(error) = publish(shared, &seal) {
+        shared.vitals.sealing(true);
+        fault::hang(Fault::StallSealer);
+        let published = publish(shared, &seal);
+        shared.vitals.sealing(false);
+        if let Err(error) = published {
             // The rows stay in the log and are replayed by the next start.
             shared.fail(error);
             return;
@@ -47,13 +53,21 @@ fn publish(shared: &Shared, seal: &Seal) -> Result<(), CollectorError> {
     let mut attempts = 0;
     loop {
         attempts += 1;
+        shared.vitals.sealing(true);
         let error = match shared.runtime.block_on(write(shared, seal)) {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                shared.vitals.seal_failing(None);
+                return Ok(());
+            }
             // An earlier attempt, whose outcome was not known, has arrived.
-            Err(StoreError::AlreadyConsumed { .. }) if attempts > 1 => return Ok(()),
+            Err(StoreError::AlreadyConsumed { .. }) if attempts > 1 => {
+                shared.vitals.seal_failing(None);
+                return Ok(());
+            }
             Err(error) => error,
         };
         let stopping = shared.draining.load(Relaxed) || shared.failure.borrow().is_some();
+        shared.vitals.seal_failing(Some(Failing { attempts, why: error.to_string() }));
         let passes = error.class() == ErrorClass::Retry && !stopping;
         tracing::warn!(tenant = %seal.tenant, table = %seal.table, attempts, %error, "seal is not published yet");
         if !passes && attempts >= MAX_ATTEMPTS {

@@ -87,6 +87,8 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     pub(crate) own: OwnArgs,
     #[command(flatten)]
+    pub(crate) health: HealthArgs,
+    #[command(flatten)]
     pub(crate) queries: QueryTuning,
 }
 
@@ -115,6 +117,17 @@ pub(crate) struct CollectorTuning {
     /// silent, its data counts as closed on arrival.
     #[arg(long, value_name = "AGENTS", default_value_t = 4_096, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) max_agents_per_tenant: u64,
+    /// What a start may have to replay, about: every table is published once half of this was applied since the last time.
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 30, value_parser = clap::value_parser!(u64).range(1 << 20..=1 << 40))]
+    pub(crate) replay_bytes: u64,
+    /// A read waits so long for rows that were acknowledged before it came. Beyond, its receipt says that newer rows are
+    /// still being applied.
+    #[arg(long, value_name = "MS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    pub(crate) read_wait_ms: u64,
+    /// A worker of the collector that has work and makes no progress for this long ends the process with code 75, for a
+    /// clean restart; 0 never does.
+    #[arg(long, value_name = "MS", default_value_t = 300_000, value_parser = clap::value_parser!(u64).range(0..=86_400_000))]
+    pub(crate) watchdog_stall_ms: u64,
     #[command(flatten)]
     pub(crate) metrics: MetricRetention,
 }
@@ -134,6 +147,17 @@ pub(crate) struct MetricRetention {
     /// Days metrics are kept in windows of a day: 1 to 36500.
     #[arg(long, value_name = "DAYS", default_value_t = 1_830, value_parser = clap::value_parser!(u64).range(1..=36_500))]
     pub(crate) metrics_1d_days: u64,
+}
+
+/// How /readyz judges.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct HealthArgs {
+    /// Longest a check of /readyz may take; beyond, it has failed.
+    #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub(crate) ready_check_timeout_ms: u64,
+    /// Answer /readyz with 503 also while something that this role depends on does not answer.
+    #[arg(long)]
+    pub(crate) ready_needs_dependencies: bool,
 }
 
 /// Daymark's own telemetry.
@@ -166,6 +190,8 @@ pub(crate) struct CollectorArgs {
     pub(crate) tuning: CollectorTuning,
     #[command(flatten)]
     pub(crate) own: OwnArgs,
+    #[command(flatten)]
+    pub(crate) health: HealthArgs,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -188,6 +214,8 @@ pub(crate) struct QueryArgs {
     pub(crate) collector_otlp: CollectorOtlp,
     #[command(flatten)]
     pub(crate) own: OwnArgs,
+    #[command(flatten)]
+    pub(crate) health: HealthArgs,
     #[command(flatten)]
     pub(crate) queries: QueryTuning,
 }
@@ -212,6 +240,8 @@ pub(crate) struct AlertsArgs {
     pub(crate) collector_otlp: CollectorOtlp,
     #[command(flatten)]
     pub(crate) own: OwnArgs,
+    #[command(flatten)]
+    pub(crate) health: HealthArgs,
 }
 
 #[derive(Debug, Subcommand)]

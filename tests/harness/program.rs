@@ -75,6 +75,18 @@ impl Program {
         self.child.wait().unwrap();
     }
 
+    /// Waits until it ends by itself: its exit code and what it has printed.
+    pub fn ended(mut self, limit: Duration) -> (Option<i32>, String) {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status.code(), self.output());
+            }
+            assert!(started.elapsed() < limit, "{} did not end:\n{}", self.name, self.output());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// SIGTERM, then waits for the end; the exit must be clean.
     pub fn stop(mut self) {
         let asked = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();

@@ -161,6 +161,16 @@ impl System {
         self.take(role).kill();
     }
 
+    /// SIGTERM for `role`, which must end cleanly.
+    pub fn stop_role(&mut self, role: Role) {
+        self.take(role).stop();
+    }
+
+    /// Waits until `role` ends by itself: its exit code and what it has printed.
+    pub fn exit_of(&mut self, role: Role, limit: Duration) -> (Option<i32>, String) {
+        self.take(role).ended(limit)
+    }
+
     /// SIGTERM for all; each must end cleanly.
     pub fn stop(mut self) {
         for (_, program) in std::mem::take(&mut self.programs) {

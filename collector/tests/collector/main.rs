@@ -7,6 +7,7 @@ mod faults;
 mod hot_rows;
 mod joining;
 mod model;
+mod operation;
 mod otlp;
 mod repeats;
 mod rollups;

@@ -16,13 +16,13 @@ pub(crate) async fn run(args: AlertsArgs) -> anyhow::Result<()> {
     let definitions = query::definitions(Some(&args.definitions))?;
     let (reader, hot) = query::remote_reader(&args.data.data_dir, &args.collector)?;
     let drain = Drain::new();
+    let health = process::health(&args.health, &drain);
+    process::depends_on(&health, &reader, &hot);
     let mut options = AlertsOptions::new(&args.data.data_dir, definitions);
     options.external_url = args.external_url;
     let alerts = Alerts::start(options, reader, hot, Arc::new(SystemClock), drain.clone())?;
-    let ready = drain.clone();
     access.follow(&drain);
-    let router =
-        guard::for_default_tenant(alerts.router(), access.keys).merge(process::health(move || !ready.has_begun()));
+    let router = guard::for_default_tenant(alerts.router(), access.keys).merge(daymark_wire::health_router(health));
     process::serve(http, router, &drain);
     tracing::info!(http = %args.http, "evaluator is ready");
     process::until_stopped(&drain, telemetry, std::future::pending()).await

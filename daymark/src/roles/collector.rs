@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use daymark_collector::{Collector, CollectorHandle, CollectorOptions};
-use daymark_guard::{Drain, SystemClock};
+use daymark_guard::{Drain, Health, SystemClock, watchdog};
 use daymark_log::LogOptions;
-use daymark_wire::{ReceiveOptions, http_router, serve_grpc};
+use daymark_store::Store;
+use daymark_wire::{LateRoutes, ReceiveOptions, http_router, serve_grpc};
 
 use crate::cli::{CollectorArgs, CollectorTuning};
 use crate::roles::{guard, keys, process};
@@ -15,11 +16,20 @@ use crate::roles::{guard, keys, process};
 ///
 /// # Errors
 /// When the data cannot be opened; nothing was changed then.
-pub(crate) async fn start(data_dir: &Path, tuning: &CollectorTuning, drain: &Drain) -> anyhow::Result<CollectorHandle> {
+pub(crate) async fn start(
+    data_dir: &Path,
+    tuning: &CollectorTuning,
+    drain: &Drain,
+    health: &Health,
+) -> anyhow::Result<CollectorHandle> {
     let mut options = CollectorOptions::new(data_dir.to_owned(), LogOptions::new(data_dir.join("log")));
     options.seal_interval_ms = tuning.seal_interval_ms;
     options.compact_interval_ms = tuning.compact_interval_ms;
     options.max_agents = usize::try_from(tuning.max_agents_per_tenant)?;
+    options.replay_bytes = tuning.replay_bytes;
+    options.read_wait_ms = tuning.read_wait_ms;
+    options.watchdog_stall_ms = tuning.watchdog_stall_ms;
+    options.on_stall = watchdog::exit_for_restart;
     let hours = tuning.retention_days * 24;
     options.retention.spans_hours = hours;
     options.retention.logs_hours = hours;
@@ -28,7 +38,8 @@ pub(crate) async fn start(data_dir: &Path, tuning: &CollectorTuning, drain: &Dra
     options.retention.metrics_1m_hours = tuning.metrics.metrics_1m_days * 24;
     options.retention.metrics_1h_hours = tuning.metrics.metrics_1h_days * 24;
     options.retention.metrics_1d_hours = tuning.metrics.metrics_1d_days * 24;
-    Ok(Collector::start(options, Arc::new(SystemClock), drain.clone()).await?)
+    let store = Arc::new(Store::open_local(data_dir)?);
+    Ok(Collector::start_reporting(options, store, Arc::new(SystemClock), drain.clone(), health).await?)
 }
 
 /// Resolves when the collector can no longer promise durability; the process must end and replay.
@@ -44,15 +55,16 @@ pub(crate) async fn run(args: CollectorArgs) -> anyhow::Result<()> {
     let grpc = process::bind("OTLP/gRPC", args.otlp_grpc).await?;
     let http = process::bind("OTLP/HTTP", args.otlp_http).await?;
     let (listening, storing) = (Drain::new(), Drain::new());
-    let collector = start(&args.data.data_dir, &args.tuning, &storing).await?;
+    let health = process::health(&args.health, &listening);
+    let (router, routes) = LateRoutes::new(&health);
+    process::serve(http, router, &listening);
+    let collector = start(&args.data.data_dir, &args.tuning, &storing, &health).await?;
     telemetry.watch_ledger(collector.ledger());
     access.follow(&listening);
     let receive = ReceiveOptions { keys: access.keys.clone(), ..ReceiveOptions::new(collector.ledger()) };
-    let ready = listening.clone();
     let router = http_router(Arc::new(collector.clone()), receive.clone())
-        .merge(guard::with_key(collector.internal_router(), keys::internal(&args.data.data_dir)?)?)
-        .merge(process::health(move || !ready.has_begun()));
-    process::serve(http, router, &listening);
+        .merge(guard::with_key(collector.internal_router(), keys::internal(&args.data.data_dir)?)?);
+    routes.complete(router);
     listening.spawn(serve_grpc(grpc, Arc::new(collector.clone()), receive, listening.clone()));
     tracing::info!(otlp_grpc = %args.otlp_grpc, otlp_http = %args.otlp_http, "collector is ready");
 

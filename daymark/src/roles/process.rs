@@ -1,18 +1,18 @@
 //! What every role's process does the same way: bind, serve, wait for the signal, drain.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::http::StatusCode;
-use axum::routing::get;
-use daymark_guard::Drain;
+use daymark_guard::{CheckKind, Drain, Health, HealthOptions, SystemClock};
+use daymark_store::{HotSource, Reader};
 use daymark_telemetry::{SelfExport, Telemetry};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::OwnArgs;
+use crate::cli::{HealthArgs, OwnArgs};
 
 /// Longest wait for work in hand at the end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(20);
@@ -41,18 +41,30 @@ pub(crate) async fn bind(what: &str, address: SocketAddr) -> anyhow::Result<TcpL
         .with_context(|| format!("cannot listen on {address} for {what}: choose another address or stop its owner"))
 }
 
-/// `/livez` and `/readyz`.
-pub(crate) fn health<R>(ready: R) -> Router
-where
-    R: Fn() -> bool + Clone + Send + Sync + 'static,
-{
-    Router::new().route("/livez", get(async || "live\n")).route(
-        "/readyz",
-        get(async move || match ready() {
-            true => (StatusCode::OK, "ready\n"),
-            false => (StatusCode::SERVICE_UNAVAILABLE, "not ready: draining or starting\n"),
-        }),
-    )
+/// The health of a role that takes requests until `drain` begins.
+pub(crate) fn health(args: &HealthArgs, drain: &Drain) -> Health {
+    let options = HealthOptions {
+        check_timeout_ms: args.ready_check_timeout_ms,
+        dependencies_count: args.ready_needs_dependencies,
+        ..HealthOptions::default()
+    };
+    let health = Health::new(options, Arc::new(SystemClock));
+    daymark_wire::not_draining(&health, drain);
+    health
+}
+
+/// Adds what a role that reads depends on: the tables and the collector.
+pub(crate) fn depends_on(health: &Health, reader: &Arc<Reader>, collector: &Arc<dyn HotSource>) {
+    let reader = Arc::clone(reader);
+    health.add("store", CheckKind::Dependency, move || {
+        let store = Arc::clone(reader.store());
+        Box::pin(async move { store.tenants().await.map(drop).map_err(|error| error.to_string()) })
+    });
+    let collector = Arc::clone(collector);
+    health.add("collector", CheckKind::Dependency, move || {
+        let collector = Arc::clone(&collector);
+        Box::pin(async move { collector.status().await.map(drop).map_err(|error| error.to_string()) })
+    });
 }
 
 /// Serves until the drain begins.

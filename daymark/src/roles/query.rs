@@ -9,7 +9,7 @@ use daymark_dashboards::{ResolvedThreshold, ThresholdResolver};
 use daymark_guard::{Drain, SystemClock};
 use daymark_query::{QueryOptions, QueryParts, SqlEngine, TenantOf};
 use daymark_store::{HotSource, HttpHotSource, Reader, Store};
-use daymark_wire::{Scope, TenantKeys};
+use daymark_wire::{Scope, TenantKeys, health_router};
 
 use crate::cli::{QueryArgs, QueryTuning};
 use crate::commands::check;
@@ -106,13 +106,14 @@ pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
     let (reader, hot) = remote_reader(&args.data.data_dir, &args.collector)?;
     let definitions = definitions(args.definitions.as_deref())?;
     let drain = Drain::new();
-    let ready = drain.clone();
+    let health = process::health(&args.health, &drain);
+    process::depends_on(&health, &reader, &hot);
     let definitions_routes = dashboards_router(args.definitions.as_deref(), &definitions)?
         .merge(proxy::router(&args.alerts, &ALERTS_PATHS)?);
     access.follow(&drain);
     let router = router(reader, hot, access.keys.clone(), &args.queries)?
         .merge(guard::for_default_tenant(definitions_routes, access.keys))
-        .merge(process::health(move || !ready.has_begun()));
+        .merge(health_router(health));
     process::serve(http, router, &drain);
     tracing::info!(http = %args.http, "query service is ready");
     process::until_stopped(&drain, telemetry, std::future::pending()).await

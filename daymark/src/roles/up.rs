@@ -6,7 +6,7 @@ use daymark_agent::{Agent, AgentOptions};
 use daymark_alerts::{Alerts, AlertsOptions};
 use daymark_guard::{Drain, SystemClock};
 use daymark_store::{HotSource, Reader};
-use daymark_wire::{Ingest, ReceiveOptions, http_router, serve_grpc};
+use daymark_wire::{Ingest, LateRoutes, ReceiveOptions, http_router, serve_grpc};
 
 use crate::cli::UpArgs;
 use crate::roles::{collector, guard, keys, process, query};
@@ -31,7 +31,12 @@ pub(crate) async fn run_until(args: UpArgs, drain: Drain) -> anyhow::Result<()> 
     let dashboards = query::dashboards_router(args.definitions.as_deref(), &definitions)?;
 
     let storing = Drain::new();
-    let collector = collector::start(&args.data.data_dir, &args.tuning, &storing).await?;
+    let health = process::health(&args.health, &drain);
+    let (starting_intake, intake_routes) = LateRoutes::new(&health);
+    let (starting_service, service_routes) = LateRoutes::new(&health);
+    process::serve(otlp_http, starting_intake, &drain);
+    process::serve(http, starting_service, &drain);
+    let collector = collector::start(&args.data.data_dir, &args.tuning, &storing, &health).await?;
     let hot: Arc<dyn HotSource> = Arc::new(collector.clone());
     let reader = Arc::new(Reader::new(collector.store(), Some(Arc::clone(&hot))));
     let upstream: Arc<dyn Ingest> = Arc::new(collector.clone());
@@ -49,14 +54,10 @@ pub(crate) async fn run_until(args: UpArgs, drain: Drain) -> anyhow::Result<()> 
 
     access.follow(&drain);
     let receive = ReceiveOptions { keys: taken.clone(), ..ReceiveOptions::new(agent.ledger()) };
-    let ready = drain.clone();
-    let health = process::health(move || !ready.has_begun());
-    let intake = http_router(Arc::new(agent.clone()), receive.clone()).merge(health.clone());
-    process::serve(otlp_http, intake, &drain);
+    intake_routes.complete(http_router(Arc::new(agent.clone()), receive.clone()));
     drain.spawn(serve_grpc(grpc, Arc::new(agent.clone()), receive, drain.clone()));
     let definitions_routes = guard::for_default_tenant(dashboards.merge(alerts.router()), taken.clone());
-    let service = query::router(reader, hot, taken, &args.queries)?.merge(definitions_routes).merge(health);
-    process::serve(http, service, &drain);
+    service_routes.complete(query::router(reader, hot, taken, &args.queries)?.merge(definitions_routes));
     tracing::info!(
         "daymark is up: UI and API http://{}, OTLP gRPC {}, HTTP {}",
         args.http,

@@ -17,6 +17,10 @@ pub enum Fault {
     MergeRollupTwice,
     /// Missing data counts as bad events.
     PageOnMissingData,
+    /// The applier stops at its first frame.
+    StallApplier,
+    /// The sealer stops at its first seal.
+    StallSealer,
 }
 
 impl Fault {
@@ -28,7 +32,16 @@ impl Fault {
             Fault::DropHotRow => "drop_hot_row",
             Fault::MergeRollupTwice => "merge_rollup_twice",
             Fault::PageOnMissingData => "page_on_missing_data",
+            Fault::StallApplier => "stall_applier",
+            Fault::StallSealer => "stall_sealer",
         }
+    }
+}
+
+/// Hangs this thread for good when `fault` is switched on.
+pub fn hang(fault: Fault) {
+    while active(fault) {
+        std::thread::park();
     }
 }
 

@@ -1,4 +1,5 @@
-//! What protects every component: the clock seam, quotas, fair slots, retry policy, drain, secrets, and the faults that tests switch on.
+//! What protects every component: the clock seam, quotas, fair slots, retry policy, drain, secrets, health checks, the
+//! watchdog, and the faults that tests switch on.
 //!
 //! Invariants:
 //! - this is the only crate that reads the system clock or a random source;
@@ -7,13 +8,16 @@
 pub mod clock;
 pub mod drain;
 pub mod fault;
+pub mod health;
 pub mod quota;
 pub mod retry;
 pub mod secret;
 pub mod slots;
+pub mod watchdog;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use drain::Drain;
+pub use health::{CheckKind, Health, HealthOptions};
 pub use quota::{Charge, Counted, QuotaLimit, QuotaLimits, Quotas};
 pub use retry::{Backoff, BackoffOptions};
 pub use slots::{FairSlots, NoSlot, Slot};

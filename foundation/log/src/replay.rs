@@ -35,6 +35,11 @@ impl Replay {
         }
     }
 
+    /// Bytes of the segment files that are still to be read: the newest may be mostly empty.
+    pub fn bytes_left(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.link.map_or(segment.bytes, |link| link.end)).sum()
+    }
+
     /// Frames that recovery could read and the replay could not, the first of them.
     pub fn unreadable(&self) -> &[Damage] {
         &self.unreadable

@@ -39,6 +39,8 @@ pub struct HotRows {
     pub through: LogOffset,
     /// The rows.
     pub batches: Vec<RecordBatch>,
+    /// Rows that were durable when the request came are still being applied: they are not among these.
+    pub behind: bool,
 }
 
 /// Why there are no hot rows.

@@ -17,6 +17,9 @@ use crate::{CollectorStatus, HotError, HotRequest, HotRows, HotSource};
 /// Header of the answer to a hot request: the newest log offset that the rows reflect.
 pub const THROUGH_HEADER: &str = "daymark-through";
 
+/// Header of the answer to a hot request: whether durable rows are still being applied. Absent from an older collector.
+pub const BEHIND_HEADER: &str = "daymark-behind";
+
 /// Body of a 409 answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StaleBody {
@@ -105,9 +108,10 @@ impl HotSource for HttpHotSource {
         let answer = self.send(self.client.post(&url).json(&request)).await?;
         let status = answer.status();
         let through = answer.headers().get(THROUGH_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let behind = answer.headers().get(BEHIND_HEADER).is_some_and(|value| value == "true");
         let body = self.body(answer).await?;
         match status {
-            StatusCode::OK => decode(through, body).await,
+            StatusCode::OK => decode(through, behind, body).await,
             StatusCode::CONFLICT => match serde_json::from_slice::<StaleBody>(&body) {
                 Ok(StaleBody { needed }) => Err(HotError::Stale { needed }),
                 Err(error) => Err(HotError::Unreachable(format!("{url}: conflict without offset: {error}"))),
@@ -128,7 +132,7 @@ impl HotSource for HttpHotSource {
     }
 }
 
-async fn decode(through: Option<u64>, body: Bytes) -> Result<HotRows, HotError> {
+async fn decode(through: Option<u64>, behind: bool, body: Bytes) -> Result<HotRows, HotError> {
     let malformed = |what: String| HotError::Unreachable(format!("malformed hot rows: {what}"));
     let through = through.ok_or_else(|| malformed(format!("no {THROUGH_HEADER} header")))?;
     let read = move || StreamReader::try_new(std::io::Cursor::new(body), None)?.collect::<Result<Vec<_>, _>>();
@@ -136,5 +140,5 @@ async fn decode(through: Option<u64>, body: Bytes) -> Result<HotRows, HotError> 
         .await
         .map_err(|error| malformed(error.to_string()))?
         .map_err(|error| malformed(error.to_string()))?;
-    Ok(HotRows { through: LogOffset(through), batches })
+    Ok(HotRows { through: LogOffset(through), batches, behind })
 }

@@ -35,7 +35,7 @@ pub use body::{BodyMatcher, BodyQuery};
 pub use disk::Disk;
 pub use error::StoreError;
 pub use hot::{AgentStatus, CollectorStatus, HotError, HotRequest, HotRows, HotSource};
-pub use hot_http::{HttpHotSource, StaleBody, THROUGH_HEADER};
+pub use hot_http::{BEHIND_HEADER, HttpHotSource, StaleBody, THROUGH_HEADER};
 pub use lost::Lost;
 pub use reader::{Filter, PageTimes, ReadSpec, Reader, RowChoice, Search, Segment, View};
 pub use schema::{TableName, attributes_builder, attributes_type, strings_builder, strings_type, timestamp_type};

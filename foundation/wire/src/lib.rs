@@ -20,6 +20,7 @@ pub mod decompress;
 pub mod derived;
 mod error;
 pub mod events;
+pub mod health;
 pub mod ingest;
 pub mod json;
 mod proto;
@@ -33,6 +34,7 @@ pub use decode::{
 };
 pub use derived::{DerivedError, DerivedExemplar, DerivedSource, DerivedView, DerivedWriter, walk_derived};
 pub use error::{DecodeError, Problem};
+pub use health::{LateRoutes, health_router, not_draining};
 pub use ingest::{Heartbeat, Ingest, IngestAnswer, IngestRequest, Payload, content_hash};
 pub use receive::{
     InvalidKey, KeyFile, KeyFileError, ReceiveOptions, Scope, TenantKeys, follow_key_file, http_router, serve_grpc,

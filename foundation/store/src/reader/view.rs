@@ -81,7 +81,7 @@ impl Reader {
         let table = self.store.table(tenant, name);
         let mut receipt = Receipt::new();
         let mut snapshot = table.snapshot().await?;
-        let mut rows = HotRows { through: snapshot.consumed, batches: Vec::new() };
+        let mut rows = HotRows { through: snapshot.consumed, batches: Vec::new(), behind: false };
         let mut stale = 0;
         while let Some(source) = &self.hot {
             let request = HotRequest {
@@ -104,6 +104,9 @@ impl Reader {
                 Err(error) => receipt.miss(format!("rows of {name} not yet published: {error}")),
             }
             break;
+        }
+        if rows.behind {
+            receipt.warn(format!("the newest acknowledged rows of {name} are still being applied: ask again for them"));
         }
         self.warn_of_losses(range, &mut receipt).await;
         rows.through = rows.through.max(snapshot.consumed);

@@ -27,12 +27,36 @@ impl HotSource for Memory {
         if request.after < needed {
             return Err(HotError::Stale { needed });
         }
-        Ok(HotRows { through: LogOffset(99), batches: self.rows.clone() })
+        Ok(HotRows { through: LogOffset(99), batches: self.rows.clone(), behind: false })
     }
 
     async fn status(&self) -> Result<CollectorStatus, HotError> {
         Ok(CollectorStatus::default())
     }
+}
+
+/// A collector whose applier lags behind what is durable.
+struct Behind;
+
+#[async_trait]
+impl HotSource for Behind {
+    async fn hot(&self, request: HotRequest) -> Result<HotRows, HotError> {
+        Ok(HotRows { through: request.after, batches: Vec::new(), behind: true })
+    }
+
+    async fn status(&self) -> Result<CollectorStatus, HotError> {
+        Ok(CollectorStatus::default())
+    }
+}
+
+#[tokio::test]
+async fn an_answer_says_that_acknowledged_rows_are_still_being_applied() {
+    let scene = Scene::new();
+    publish(&scene.table(TableName::Logs), logs(1, &[("published", 0)]), 1).await;
+    let reader = Reader::new(scene.store.clone(), Some(Arc::new(Behind)));
+    let view = reader.view(&tenant(), TableName::Logs, TimeRange::ALL).await.unwrap();
+    assert!(view.receipt.complete, "nothing readable was left out");
+    assert!(view.receipt.warnings[0].contains("rows of logs are still being applied"), "{:?}", view.receipt);
 }
 
 struct Unreachable;

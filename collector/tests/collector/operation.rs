@@ -1,0 +1,61 @@
+//! What an operator sees of a collector, and what bounds its next start.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use daymark_collector::Collector;
+use daymark_guard::{CheckKind, Clock, Drain, Health, HealthOptions, ManualClock};
+use daymark_model::{Signal, TenantId, UnixNanos};
+use daymark_store::{HotSource, Store, TableName};
+
+use crate::otlp::{self, T0, TestLog, request};
+use crate::world::{World, options};
+
+/// Scenario: much is written within one seal interval.
+/// Guarantee: no more than about `replay_bytes` is left for the next start to replay.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_start_replays_is_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bounded = options(dir.path());
+    bounded.replay_bytes = 64 << 10;
+    let world = World::start_with(bounded).await;
+    for number in 0..40 {
+        let bodies: Vec<String> = (0..8).map(|row| format!("{number} {row} {}", "x".repeat(1_000))).collect();
+        let log = |body: &String| TestLog { body: body.clone(), trace: None, correlation: None };
+        world.send(request(Signal::Logs, otlp::logs(&bodies.iter().map(log).collect::<Vec<_>>()))).await;
+    }
+    world.settle().await;
+    let most = (64 << 10) / 2 / 1_000;
+    for _ in 0..500 {
+        if world.handle.status().await.unwrap().hot_rows <= most {
+            let logs = world.handle.store().table(&TenantId::default(), TableName::Logs).snapshot().await.unwrap();
+            assert!(logs.consumed.0 >= 32, "published although the clock stood still: {:?}", logs.consumed);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("more than {most} rows are left to replay");
+}
+
+/// Scenario: the disk has less room than the ballast.
+/// Guarantee: the collector is not ready and says why; it is alive, because a restart would not help.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_named_and_is_no_reason_for_a_restart() {
+    for (min_free_bytes, ready) in [(0, true), (u64::MAX >> 1, false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = options(dir.path());
+        options.log.min_free_bytes = min_free_bytes;
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(UnixNanos(T0)));
+        let health = Health::new(HealthOptions { keep_ms: 0, ..HealthOptions::default() }, Arc::clone(&clock));
+        let (store, drain) = (Arc::new(Store::open_local(dir.path()).unwrap()), Drain::new());
+        let _handle = Collector::start_reporting(options, store, clock, drain.clone(), &health).await.unwrap();
+        let report = health.report().await;
+        assert_eq!(report.ready, ready, "{report:?}");
+        let failed: Vec<&str> = report.checks.iter().filter(|c| c.failed.is_some()).map(|c| c.name).collect();
+        assert_eq!(failed, if ready { vec![] } else { vec!["disk"] });
+        assert!(report.checks.iter().any(|check| check.kind == CheckKind::Dependency && check.name == "store"));
+        assert_eq!(health.needs_restart(), None);
+        drain.begin();
+        assert!(drain.finished(Duration::from_secs(30)).await);
+    }
+}
