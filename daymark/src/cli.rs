@@ -36,6 +36,10 @@ pub(crate) enum Command {
     /// Work on an ingest log.
     #[command(subcommand)]
     Log(LogCommand),
+    /// Copy a data directory, also while a collector writes to it.
+    Backup(BackupArgs),
+    /// Make a data directory from a backup.
+    Restore(RestoreArgs),
     /// Run the demo: a small shop that breaks, pages and recovers.
     Demo(DemoArgs),
     /// One service of the demo shop.
@@ -274,6 +278,32 @@ pub(crate) enum LogCommand {
         /// Folder of the log: DATA_DIR/log.
         dir: PathBuf,
     },
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The data directory of `up` or `collector`, running or not.
+    #[arg(long, value_name = "DIR", default_value = "daymark-data")]
+    pub(crate) data_dir: PathBuf,
+    /// Where the backup goes: a new folder, or an earlier backup, of which unchanged files are kept.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    /// Copy files of tables also where a second name for them (a hard link) would do.
+    #[arg(long)]
+    pub(crate) copy: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// The backup.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: PathBuf,
+    /// The data directory to make; it must not exist, or be empty.
+    #[arg(long, value_name = "DIR", required_unless_present = "check")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Only read the backup and say whether it is whole.
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 #[derive(Clone, Debug, Args)]

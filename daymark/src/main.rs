@@ -38,6 +38,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Sql(args) => commands::sql::run(args).await,
         Command::Log(cli::LogCommand::Inspect { dir }) => commands::log::inspect(&dir, std::io::stdout()),
         Command::Log(cli::LogCommand::Verify { dir }) => commands::log::verify(&dir, std::io::stdout()),
+        Command::Backup(args) => commands::backup::backup(args).await,
+        Command::Restore(args) => commands::backup::restore(&args),
         Command::Demo(args) => commands::demo::run(args).await,
         Command::DemoService(args) => commands::demo::serve(args).await,
     }

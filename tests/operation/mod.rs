@@ -1,5 +1,6 @@
-//! What operators do: restart under load and watch health, and what Daymark does when a part hangs.
+//! What operators do: restart under load, watch health, back up and restore, and what Daymark does when a part hangs.
 
+mod backup;
 mod restart;
 
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! Tools: what runs once, prints and ends.
 
+pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod log;

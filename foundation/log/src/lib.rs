@@ -15,6 +15,7 @@
 //!
 //! It deliberately does not look into payloads, compress, replicate, or know which frames are duplicates.
 
+mod backup;
 mod damage;
 mod error;
 mod file_system;
@@ -39,6 +40,7 @@ mod tests;
 mod window;
 mod writer;
 
+pub use backup::{CopiedSegment, LogCopy, copy_log, oldest_segment};
 pub use damage::{Damage, DamageReason};
 pub use error::LogError;
 pub use file_system::{FileSystem, LogFile, RealFileSystem};

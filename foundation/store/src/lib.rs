@@ -44,4 +44,4 @@ pub use series::{
     Exemplar, Histograms, MatchOp, Matcher, Point, Resolution, Series, SeriesQuery, read_series, read_series_with,
 };
 pub use store::{Store, StoreOptions};
-pub use table::{COLLECTOR, Commit, CompactOptions, Compacted, Retained, Snapshot, Table};
+pub use table::{COLLECTOR, Commit, CompactOptions, Compacted, Pinned, Retained, Snapshot, Table};

@@ -10,6 +10,7 @@
 mod commit;
 mod compact;
 mod maintain;
+mod pin;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,6 +25,7 @@ use crate::{StoreError, TableName};
 
 pub use compact::{CompactOptions, Compacted};
 pub use maintain::Retained;
+pub use pin::Pinned;
 
 /// Application id under which the collector commits the log offsets it has consumed.
 pub const COLLECTOR: &str = "daymark-collector";

@@ -1,5 +1,6 @@
 //! Promises of the log, each proved on the simulated disk.
 
+mod backup;
 mod crash;
 mod damage;
 mod damage_at_rest;

@@ -7,7 +7,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use super::State;
-use super::action::decode_commit;
+use super::action::{Action, decode_commit};
 use super::checkpoint::read_checkpoint;
 use crate::{StoreError, TableName};
 
@@ -30,6 +30,10 @@ pub(crate) fn commit_path(table: &Path, version: u64) -> Path {
 /// Where the checkpoint of `version` is.
 pub(crate) fn checkpoint_path(table: &Path, version: u64) -> Path {
     table.clone().join("_delta_log").join(format!("{version:020}.checkpoint.parquet"))
+}
+
+fn consumes_more(action: &Action, app: &str, through: i64) -> bool {
+    action.txn.as_ref().is_some_and(|txn| txn.app_id == app && txn.version > through)
 }
 
 /// Files of a log directory, by kind.
@@ -57,6 +61,43 @@ impl LogDir {
             *state = self.load().await?;
         }
         Ok(())
+    }
+
+    /// The newest version at which `app` had consumed no more than `through`; no version when there is none.
+    ///
+    /// # Errors
+    /// As [`LogDir::refresh`]; [`StoreError::BrokenLog`] also when what that version was made of is cleaned up already.
+    pub(crate) async fn load_through(&self, app: &str, through: i64) -> Result<State, StoreError> {
+        let files = self.list().await?;
+        let mut state = State::default();
+        for (version, _) in files.checkpoints.iter().rev() {
+            let actions = read_checkpoint(&self.objects, &checkpoint_path(&self.table, *version)).await?;
+            if actions.iter().any(|action| consumes_more(action, app, through)) {
+                continue;
+            }
+            state.apply(actions, self.name, self.table.as_ref())?;
+            (state.version, state.checkpoint) = (Some(*version), Some(*version));
+            break;
+        }
+        for (version, _) in &files.commits {
+            if *version < state.next_version() {
+                continue;
+            }
+            let path = commit_path(&self.table, *version);
+            if *version > state.next_version() {
+                let reason = format!("version {} is gone", state.next_version());
+                return Err(StoreError::BrokenLog { path: path.to_string(), reason });
+            }
+            let bytes = self.objects.get(&path).await?.bytes().await?;
+            let torn = |reason| StoreError::TornCommit { path: path.to_string(), reason };
+            let actions = decode_commit(&bytes).map_err(torn)?;
+            if actions.iter().any(|action| consumes_more(action, app, through)) {
+                break;
+            }
+            state.apply(actions, self.name, self.table.as_ref())?;
+            state.version = Some(*version);
+        }
+        Ok(state)
     }
 
     /// Applies the commits after `state`, in order, until there is none.

@@ -4,6 +4,7 @@ mod commits;
 mod compaction;
 mod damage;
 mod many_files;
+mod pinning;
 mod reading;
 mod remote;
 mod samples;

@@ -1,0 +1,95 @@
+//! A copy of a log that is in use.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use super::*;
+use crate::backup::copy_listed;
+use crate::{RealFileSystem, copy_log};
+
+/// The copy as a log of its own.
+fn restored(copy: &crate::LogCopy, from: &Path, to: &Path) -> Recovered {
+    fs::create_dir_all(to).unwrap();
+    for segment in &copy.segments {
+        fs::copy(from.join(&segment.stored), to.join(&segment.name)).unwrap();
+    }
+    let options = LogOptions { segment_bytes: 64 << 10, min_free_bytes: 0, ..LogOptions::new(to) };
+    IngestLog::open(options, real(), LogOffset(0)).unwrap().1
+}
+
+#[test]
+fn a_copy_of_a_log_in_use_holds_every_frame_and_is_taken_up_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log_dir, to) = (dir.path().join("log"), dir.path().join("backup"));
+    fs::create_dir_all(&to).unwrap();
+    let options = LogOptions { segment_bytes: 64 << 10, min_free_bytes: 0, ..LogOptions::new(&log_dir) };
+    let runtime = runtime();
+    let (log, _) = IngestLog::open(options, real(), LogOffset(0)).unwrap();
+    let _consumer = log.subscribe(usize::MAX);
+    let mut frames = BTreeMap::new();
+    let mut before = None;
+    for (round, numbers) in [0..500, 500..800].into_iter().enumerate() {
+        for (n, done) in runtime.block_on(append_all(&log, numbers)) {
+            let offset = done.unwrap().offset;
+            frames.insert(offset, expected(offset, n));
+        }
+        let copy = copy_log(&RealFileSystem, &log_dir, &to).unwrap();
+        assert!(copy.is_whole);
+        assert_eq!(Some(&copy.through), frames.keys().next_back());
+        let recovered = restored(&copy, &to, &dir.path().join(format!("restored-{round}")));
+        assert_eq!(recovered.damage, []);
+        assert_eq!(all(recovered), frames.values().cloned().collect::<Vec<_>>());
+        let reused = copy.segments.iter().filter(|segment| segment.reused).count();
+        let sealed = before.replace(copy.segments.len()).map_or(0, |segments| segments - 1);
+        assert_eq!(reused, sealed, "sealed segments are copied once");
+    }
+}
+
+#[test]
+fn a_copy_beside_a_writer_holds_what_was_durable_when_it_began() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log_dir, to) = (dir.path().join("log"), dir.path().join("backup"));
+    fs::create_dir_all(&to).unwrap();
+    let options = LogOptions { segment_bytes: 64 << 10, min_free_bytes: 0, ..LogOptions::new(&log_dir) };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (log, _) = IngestLog::open(options, real(), LogOffset(0)).unwrap();
+    let _consumer = log.subscribe(usize::MAX);
+    let writing = log.clone();
+    let writer = runtime.spawn(async move {
+        for batch in 0..60 {
+            append_all(&writing, batch * 50..(batch + 1) * 50).await;
+        }
+    });
+    for round in 0..8 {
+        let durable = log.durable();
+        let copy = copy_log(&RealFileSystem, &log_dir, &to).unwrap();
+        assert!(copy.is_whole && copy.through >= durable, "{copy:?}");
+        let recovered = restored(&copy, &to, &dir.path().join(format!("restored-{round}")));
+        assert_eq!(recovered.damage, []);
+        assert_eq!(recovered.frames.map(Result::unwrap).count() as u64, copy.through.0, "none is missing");
+    }
+    runtime.block_on(writer).unwrap();
+}
+
+#[test]
+fn a_copy_during_which_segments_go_away_is_void() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log_dir, to) = (dir.path().join("log"), dir.path().join("backup"));
+    fs::create_dir_all(&to).unwrap();
+    let options = LogOptions { segment_bytes: 64 << 10, min_free_bytes: 0, ..LogOptions::new(&log_dir) };
+    let runtime = runtime();
+    let (log, _) = IngestLog::open(options, real(), LogOffset(0)).unwrap();
+    let _consumer = log.subscribe(usize::MAX);
+    runtime.block_on(append_all(&log, 0..1_000));
+    let listed = crate::recover::list(&RealFileSystem, &log_dir).unwrap();
+    let segments = log.stats().segments;
+    log.release(LogOffset(900));
+    for _ in 0..1_000 {
+        if log.stats().segments < segments {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(!copy_listed(&RealFileSystem, &log_dir, &to, listed).unwrap().is_whole);
+    assert!(copy_log(&RealFileSystem, &log_dir, &to).unwrap().is_whole);
+}
