@@ -192,7 +192,7 @@ impl Shared {
         let now_ms = self.now_ms();
         let mut core = self.core();
         if let Some(tenant) = core.tenants.get_mut(&seal.tenant) {
-            tenant.published(seal.table, seal.through, now_ms);
+            tenant.published(seal.table, seal.through, now_ms, self.options.keep_published_bytes);
         }
         core.seals.pop_front();
         self.seal_done.notify_all();

@@ -16,6 +16,7 @@ use daymark_store::{CollectorStatus, HotError, HotRequest, HotRows, HotSource, S
 use daymark_wire::{Heartbeat, Ingest, IngestAnswer, IngestRequest};
 
 use crate::agents::Declared;
+use crate::columns::widen;
 use crate::core::{Parts, Shared};
 use crate::dedup_file::Snapshot;
 use crate::error::CollectorError;
@@ -300,11 +301,11 @@ fn read_hot(shared: &Shared, request: &HotRequest, durable: LogOffset) -> Result
     {
         *batch = batch.slice(1, batch.num_rows() - 1);
     }
-    if let Some(columns) = &request.columns {
-        for batch in &mut batches {
-            *batch = project(batch, columns)
-                .map_err(|error| HotError::Unreachable(format!("hot rows of {}: {error}", request.table)))?;
-        }
+    for batch in &mut batches {
+        let chosen = request.columns.as_ref().map_or_else(|| Ok(batch.clone()), |columns| project(batch, columns));
+        *batch = chosen
+            .and_then(|chosen| widen(&chosen))
+            .map_err(|error| HotError::Unreachable(format!("hot rows of {}: {error}", request.table)))?;
     }
     Ok(HotRows { through, batches, behind })
 }

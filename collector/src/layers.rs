@@ -109,11 +109,15 @@ impl Layers {
         Some(batches)
     }
 
-    /// The oldest generation is in the table now.
-    pub(crate) fn published(&mut self, now_ms: u64) {
+    /// The oldest generation is in the table now. It is kept for a moment unless it takes more than `keep_bytes`.
+    pub(crate) fn published(&mut self, now_ms: u64, keep_bytes: usize) {
         if let Some(generation) = self.sealing.pop_front() {
             self.drop_published();
+            let bytes: usize = generation.chunks.iter().map(|chunk| chunk.batch.get_array_memory_size()).sum();
             self.published = Some((generation, now_ms));
+            if bytes > keep_bytes {
+                self.drop_published();
+            }
         }
     }
 
@@ -222,12 +226,22 @@ mod tests {
         layers.freeze(chunk(&[4, 5])).unwrap();
         assert_eq!(read(&layers, 0).unwrap(), [1, 1, 2, 3, 4, 4, 5]);
         assert_eq!(read(&layers, 1).unwrap(), [2, 3, 4, 4, 5]);
-        layers.published(0);
+        layers.published(0, usize::MAX);
         assert_eq!(read(&layers, 0).unwrap(), [1, 1, 2, 3, 4, 4, 5], "a reader with the snapshot before");
         assert_eq!(read(&layers, 2).unwrap(), [3, 4, 4, 5]);
         layers.expire(5_000, 2_000);
         assert_eq!(read(&layers, 0), Err(Stale(LogOffset(2))));
         assert_eq!(read(&layers, 2).unwrap(), [3, 4, 4, 5]);
+    }
+
+    #[test]
+    fn a_large_generation_leaves_memory_when_it_is_published() {
+        let mut layers = Layers::new(LogOffset(0));
+        layers.freeze(chunk(&[1, 2])).unwrap();
+        layers.seal(None, LogOffset(2)).unwrap();
+        layers.published(0, 0);
+        assert_eq!(read(&layers, 0), Err(Stale(LogOffset(2))));
+        assert_eq!(read(&layers, 2).unwrap(), [0_i64; 0]);
     }
 
     #[test]

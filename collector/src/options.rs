@@ -29,6 +29,8 @@ pub struct CollectorOptions {
     pub seals_in_flight: usize,
     /// How long published rows stay in memory for readers whose snapshot is just older, milliseconds.
     pub keep_published_ms: u64,
+    /// Published rows of a table that take more than this are dropped at once: such readers take a newer snapshot.
+    pub keep_published_bytes: usize,
     /// Bytes of durable frames read ahead of the applier.
     pub read_ahead_bytes: usize,
     /// Items in one request; a request with more is refused.
@@ -85,14 +87,15 @@ impl CollectorOptions {
         CollectorOptions {
             data_dir,
             log,
-            seal_rows: 262_144,
-            seal_bytes: 192 << 20,
+            seal_rows: 131_072,
+            seal_bytes: 64 << 20,
             seal_interval_ms: 60_000,
-            hot_bytes: 1 << 30,
+            hot_bytes: 128 << 20,
             replay_bytes: 1 << 30,
             seals_in_flight: 2,
             keep_published_ms: 2_000,
-            read_ahead_bytes: 32 << 20,
+            keep_published_bytes: 8 << 20,
+            read_ahead_bytes: 16 << 20,
             max_items: 500_000,
             max_expanded_bytes: 256 << 20,
             max_future_ms: 3_600_000,

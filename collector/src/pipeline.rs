@@ -251,6 +251,9 @@ impl Applier {
                 .tenants
                 .get_mut(&frame.tenant)
                 .map_or(Ok(decode::Applied::default()), |t| decode::apply(t, frame, options, now_ms));
+            if let Some(tenant) = core.tenants.get_mut(&frame.tenant) {
+                tenant.freeze_large()?;
+            }
             if let (Some(stamp), Ok(applied)) = (frame.stamp, &outcome) {
                 let agent = (frame.tenant.clone(), stamp.agent);
                 self.shared.agents.carries(&agent, &applied.services);

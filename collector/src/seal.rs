@@ -12,11 +12,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use arrow::array::RecordBatch;
 use daymark_guard::fault::{self, Fault};
 use daymark_guard::{Backoff, BackoffOptions};
 use daymark_model::{Classify, ErrorClass, LogOffset};
-use daymark_store::{Commit, SegmentOptions, StoreError, TableName, write_segment};
+use daymark_store::{Commit, SegmentOptions, StoreError, TableName, write_segment_from};
 
+use crate::columns::widen;
 use crate::core::{Seal, Shared};
 use crate::dedup_file::{self, Snapshot};
 use crate::error::CollectorError;
@@ -92,7 +94,10 @@ async fn write(shared: &Shared, seal: &Seal) -> Result<(), StoreError> {
     };
     let mut segments = Vec::with_capacity(parts.len());
     for batches in parts {
-        segments.push(write_segment(&table, batches, SegmentOptions::default()).await?);
+        let rows = batches.iter().map(RecordBatch::num_rows).sum();
+        // Spelled out one by one, while they are written.
+        let wide = futures::stream::iter(batches.into_iter().map(|batch| widen(&batch).map_err(StoreError::from)));
+        segments.push(write_segment_from(&table, rows, wide, SegmentOptions::default()).await?);
     }
     table.commit(Commit::publish(segments, seal.through)).await?;
     Ok(())

@@ -19,6 +19,10 @@ use crate::resources::Resources;
 use crate::rollup::{Levels, Rollups, level};
 use crate::stitch::{StitchLimits, Stitcher};
 
+/// A chunk is frozen at so many rows, or bytes.
+const CHUNK_ROWS: usize = 16_384;
+const CHUNK_BYTES: usize = 8 << 20;
+
 /// Number of tables.
 pub(crate) const TABLES: usize = TableName::ALL.len();
 
@@ -123,6 +127,21 @@ impl Tenant {
         let sealing = self.layers.iter().filter_map(Layers::first_sealing);
         let unsealed = self.pending.iter().flatten().map(|pending| pending.first);
         sealing.chain(unsealed).min().map_or(applied, |first| LogOffset(first.0.saturating_sub(1)).min(applied))
+    }
+
+    /// Freezes what has grown to a chunk: columns of a fixed size are allocated once and their memory is used again,
+    /// where growing ones would be copied and given back to the system each time.
+    ///
+    /// # Errors
+    /// When columns do not fit the schema: a mistake in this crate.
+    pub(crate) fn freeze_large(&mut self) -> Result<(), ArrowError> {
+        if self.spans.rows() >= CHUNK_ROWS || self.spans.size_bytes() >= CHUNK_BYTES {
+            self.freeze(TableName::Spans)?;
+        }
+        if self.logs.rows() >= CHUNK_ROWS || self.logs.size_bytes() >= CHUNK_BYTES {
+            self.freeze(TableName::Logs)?;
+        }
+        Ok(())
     }
 
     /// Moves what was built into a chunk, without copying.
@@ -253,8 +272,8 @@ impl Tenant {
     }
 
     /// The oldest seal of `table` is committed.
-    pub(crate) fn published(&mut self, table: TableName, through: LogOffset, now_ms: u64) {
-        self.layers[at(table)].published(now_ms);
+    pub(crate) fn published(&mut self, table: TableName, through: LogOffset, now_ms: u64, keep_bytes: usize) {
+        self.layers[at(table)].published(now_ms, keep_bytes);
         self.consumed[at(table)] = self.consumed[at(table)].max(through);
     }
 

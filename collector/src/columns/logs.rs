@@ -15,7 +15,10 @@ use daymark_store::TableName;
 use daymark_wire::decode::{LogView, Value};
 
 use super::spans::not_empty;
-use super::{AttributesBuilder, Encoded, Extent, assemble, time_builder, type_of};
+use super::{
+    AttributesBuilder, Encoded, Extent, ResourceColumns, assemble, hot_schema, renew, renew_ids, renew_numbers,
+    time_builder, type_of,
+};
 use crate::correlate::CorrelationKey;
 
 /// A row whose trace id is not known yet.
@@ -34,7 +37,7 @@ pub(crate) struct LogRow<'a> {
     pub(crate) received: UnixNanos,
     pub(crate) service: &'a str,
     pub(crate) scope: &'a str,
-    pub(crate) resource: &'a Encoded,
+    pub(crate) resource: &'a Arc<Encoded>,
     pub(crate) correlation: Option<&'a str>,
     /// The record's own trace id, or the one its correlation value leads to.
     pub(crate) trace_id: Option<TraceId>,
@@ -58,7 +61,7 @@ pub(crate) struct LogColumns {
     correlation_id: StringBuilder,
     scope_name: StringBuilder,
     attributes: AttributesBuilder,
-    resource: AttributesBuilder,
+    resource: ResourceColumns,
     log_offset: Int64Builder,
     scratch: String,
     waiting: Vec<Waiting>,
@@ -82,7 +85,7 @@ impl LogColumns {
             correlation_id: StringBuilder::new(),
             scope_name: StringBuilder::new(),
             attributes: AttributesBuilder::new(),
-            resource: AttributesBuilder::new(),
+            resource: ResourceColumns::new(),
             log_offset: Int64Builder::new(),
             scratch: String::new(),
             waiting: Vec::new(),
@@ -165,30 +168,30 @@ impl LogColumns {
     /// # Errors
     /// When the columns do not fit the schema: a mistake in this crate.
     pub(crate) fn finish(&mut self) -> Result<(RecordBatch, Extent, Vec<Waiting>), ArrowError> {
-        let schema = TableName::Logs.schema();
-        let (attributes, attribute_types) = self.attributes.finish(type_of(&schema, "attributes")?)?;
-        let (resource, resource_types) = self.resource.finish(type_of(&schema, "resource_attributes")?)?;
+        let (schema, wide) = (hot_schema(TableName::Logs), TableName::Logs.schema());
+        let (attributes, attribute_types) = self.attributes.finish(type_of(&wide, "attributes")?)?;
+        let (resource, resource_types) = self.resource.finish(type_of(&wide, "resource_attributes")?)?;
         let batch = assemble(
             &schema,
             vec![
-                ("time", Arc::new(self.time.finish())),
-                ("time_unix_nano", Arc::new(self.time_unix_nano.finish())),
-                ("observed_time_unix_nano", Arc::new(self.observed_time_unix_nano.finish())),
-                ("service_name", Arc::new(self.service_name.finish())),
-                ("severity", Arc::new(self.severity.finish())),
-                ("severity_number", Arc::new(self.severity_number.finish())),
-                ("body", Arc::new(self.body.finish())),
-                ("body_type", Arc::new(self.body_type.finish())),
-                ("event_name", Arc::new(self.event_name.finish())),
-                ("trace_id", Arc::new(self.trace_id.finish())),
-                ("span_id", Arc::new(self.span_id.finish())),
-                ("correlation_id", Arc::new(self.correlation_id.finish())),
-                ("scope_name", Arc::new(self.scope_name.finish())),
+                ("time", Arc::new(renew_numbers(&mut self.time))),
+                ("time_unix_nano", Arc::new(renew_numbers(&mut self.time_unix_nano))),
+                ("observed_time_unix_nano", Arc::new(renew_numbers(&mut self.observed_time_unix_nano))),
+                ("service_name", Arc::new(renew(&mut self.service_name))),
+                ("severity", Arc::new(renew(&mut self.severity))),
+                ("severity_number", Arc::new(renew_numbers(&mut self.severity_number))),
+                ("body", Arc::new(renew(&mut self.body))),
+                ("body_type", Arc::new(renew(&mut self.body_type))),
+                ("event_name", Arc::new(renew(&mut self.event_name))),
+                ("trace_id", Arc::new(renew_ids(&mut self.trace_id))),
+                ("span_id", Arc::new(renew_ids(&mut self.span_id))),
+                ("correlation_id", Arc::new(renew(&mut self.correlation_id))),
+                ("scope_name", Arc::new(renew(&mut self.scope_name))),
                 ("attributes", attributes),
                 ("attribute_types", attribute_types),
                 ("resource_attributes", resource),
                 ("resource_attribute_types", resource_types),
-                ("log_offset", Arc::new(self.log_offset.finish())),
+                ("log_offset", Arc::new(renew_numbers(&mut self.log_offset))),
             ],
         )?;
         let extent = std::mem::replace(&mut self.extent, Extent::EMPTY);

@@ -16,12 +16,15 @@ mod traces;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondBuilder};
+use arrow::array::{
+    Array, ArrayBuilder, ArrayRef, ArrowPrimitiveType, FixedSizeBinaryArray, FixedSizeBinaryBuilder, PrimitiveArray,
+    PrimitiveBuilder, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondBuilder,
+};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use daymark_model::{LogOffset, UnixNanos};
 
-pub(crate) use attributes::{AttributesBuilder, Encoded, encode};
+pub(crate) use attributes::{AttributesBuilder, Encoded, ResourceColumns, encode, hot_schema, widen};
 pub(crate) use logs::{LogColumns, LogRow, Waiting, fill_trace_ids};
 pub(crate) use metrics::{MetricColumns, MetricSeries};
 pub(crate) use spans::{SpanColumns, kind_name, status_name};
@@ -57,6 +60,29 @@ impl Extent {
 /// A builder for time columns (microseconds, UTC).
 pub(crate) fn time_builder() -> TimestampMicrosecondBuilder {
     TimestampMicrosecondBuilder::new().with_data_type(daymark_store::timestamp_type())
+}
+
+/// The texts built so far; the builder is empty afterwards, with room for as many, so that the columns of the next batch
+/// are allocated once.
+pub(crate) fn renew(builder: &mut StringBuilder) -> StringArray {
+    let (rows, bytes) = (builder.len(), builder.values_slice().len());
+    let built = builder.finish();
+    *builder = StringBuilder::with_capacity(rows, bytes + bytes / 8);
+    built
+}
+
+/// As [`renew`], for numbers.
+pub(crate) fn renew_numbers<T: ArrowPrimitiveType>(builder: &mut PrimitiveBuilder<T>) -> PrimitiveArray<T> {
+    let built = builder.finish();
+    *builder = PrimitiveBuilder::with_capacity(built.len()).with_data_type(built.data_type().clone());
+    built
+}
+
+/// As [`renew`], for ids.
+pub(crate) fn renew_ids(builder: &mut FixedSizeBinaryBuilder) -> FixedSizeBinaryArray {
+    let built = builder.finish();
+    *builder = FixedSizeBinaryBuilder::with_capacity(built.len(), built.value_length());
+    built
 }
 
 /// Puts named columns in the order of `schema`.

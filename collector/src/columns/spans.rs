@@ -9,7 +9,10 @@ use daymark_store::TableName;
 use daymark_wire::decode::SpanView;
 
 use super::span_json::{write_events, write_links};
-use super::{AttributesBuilder, Encoded, Extent, assemble, time_builder, type_of};
+use super::{
+    AttributesBuilder, Encoded, Extent, ResourceColumns, assemble, hot_schema, renew, renew_ids, renew_numbers,
+    time_builder, type_of,
+};
 
 /// Builds rows of the `spans` table.
 pub(crate) struct SpanColumns {
@@ -28,7 +31,7 @@ pub(crate) struct SpanColumns {
     scope_name: StringBuilder,
     correlation_id: StringBuilder,
     attributes: AttributesBuilder,
-    resource: AttributesBuilder,
+    resource: ResourceColumns,
     events: StringBuilder,
     links: StringBuilder,
     log_offset: Int64Builder,
@@ -75,7 +78,7 @@ impl SpanColumns {
             scope_name: StringBuilder::new(),
             correlation_id: StringBuilder::new(),
             attributes: AttributesBuilder::new(),
-            resource: AttributesBuilder::new(),
+            resource: ResourceColumns::new(),
             events: StringBuilder::new(),
             links: StringBuilder::new(),
             log_offset: Int64Builder::new(),
@@ -108,7 +111,7 @@ impl SpanColumns {
         offset: LogOffset,
         service: &str,
         scope: &str,
-        resource: &Encoded,
+        resource: &Arc<Encoded>,
         span: &SpanView<'_, '_>,
         correlation: Option<&str>,
     ) -> Result<(), ArrowError> {
@@ -162,33 +165,33 @@ impl SpanColumns {
     /// # Errors
     /// When the columns do not fit the schema: a mistake in this crate.
     pub(crate) fn finish(&mut self) -> Result<(RecordBatch, Extent), ArrowError> {
-        let schema = TableName::Spans.schema();
-        let (attributes, attribute_types) = self.attributes.finish(type_of(&schema, "attributes")?)?;
-        let (resource, resource_types) = self.resource.finish(type_of(&schema, "resource_attributes")?)?;
+        let (schema, wide) = (hot_schema(TableName::Spans), TableName::Spans.schema());
+        let (attributes, attribute_types) = self.attributes.finish(type_of(&wide, "attributes")?)?;
+        let (resource, resource_types) = self.resource.finish(type_of(&wide, "resource_attributes")?)?;
         let batch = assemble(
             &schema,
             vec![
-                ("trace_id", Arc::new(self.trace_id.finish())),
-                ("span_id", Arc::new(self.span_id.finish())),
-                ("parent_span_id", Arc::new(self.parent_span_id.finish())),
-                ("service_name", Arc::new(self.service_name.finish())),
-                ("name", Arc::new(self.name.finish())),
-                ("kind", Arc::new(self.kind.finish())),
-                ("start_time", Arc::new(self.start_time.finish())),
-                ("start_time_unix_nano", Arc::new(self.start_time_unix_nano.finish())),
-                ("duration_ns", Arc::new(self.duration_ns.finish())),
-                ("status", Arc::new(self.status.finish())),
-                ("status_message", Arc::new(self.status_message.finish())),
-                ("trace_state", Arc::new(self.trace_state.finish())),
-                ("scope_name", Arc::new(self.scope_name.finish())),
-                ("correlation_id", Arc::new(self.correlation_id.finish())),
+                ("trace_id", Arc::new(renew_ids(&mut self.trace_id))),
+                ("span_id", Arc::new(renew_ids(&mut self.span_id))),
+                ("parent_span_id", Arc::new(renew_ids(&mut self.parent_span_id))),
+                ("service_name", Arc::new(renew(&mut self.service_name))),
+                ("name", Arc::new(renew(&mut self.name))),
+                ("kind", Arc::new(renew(&mut self.kind))),
+                ("start_time", Arc::new(renew_numbers(&mut self.start_time))),
+                ("start_time_unix_nano", Arc::new(renew_numbers(&mut self.start_time_unix_nano))),
+                ("duration_ns", Arc::new(renew_numbers(&mut self.duration_ns))),
+                ("status", Arc::new(renew(&mut self.status))),
+                ("status_message", Arc::new(renew(&mut self.status_message))),
+                ("trace_state", Arc::new(renew(&mut self.trace_state))),
+                ("scope_name", Arc::new(renew(&mut self.scope_name))),
+                ("correlation_id", Arc::new(renew(&mut self.correlation_id))),
                 ("attributes", attributes),
                 ("attribute_types", attribute_types),
                 ("resource_attributes", resource),
                 ("resource_attribute_types", resource_types),
-                ("events", Arc::new(self.events.finish())),
-                ("links", Arc::new(self.links.finish())),
-                ("log_offset", Arc::new(self.log_offset.finish())),
+                ("events", Arc::new(renew(&mut self.events))),
+                ("links", Arc::new(renew(&mut self.links))),
+                ("log_offset", Arc::new(renew_numbers(&mut self.log_offset))),
             ],
         )?;
         Ok((batch, std::mem::replace(&mut self.extent, Extent::EMPTY)))

@@ -75,6 +75,8 @@ struct Slot {
     adding: Adding,
     /// Its newest fragment, or [`NONE`].
     newest: u32,
+    /// The latest window of its fragments.
+    latest: u64,
     used_in: u64,
 }
 
@@ -150,8 +152,9 @@ impl Rollups {
     /// Adds to the series' fragment of `window`, or to a fresh one, which takes anything.
     fn put(&mut self, slot: u32, window: UnixNanos, add: &mut impl FnMut(&mut Open, &mut Extras) -> Result<(), Apart>) {
         self.points += 1;
-        let newest = &mut self.slots[slot as usize].newest;
-        let mut at = *newest;
+        let known = &mut self.slots[slot as usize];
+        // As a rule a point opens the series' next window or belongs to its newest: the others are not looked at.
+        let mut at = if known.newest != NONE && window.0 <= known.latest { known.newest } else { NONE };
         for _ in 0..MAX_LOOK_BACK {
             let Some(open) = self.open.get_mut(at as usize) else { break };
             if open.window == window.0 && add(open, &mut self.extras).is_ok() {
@@ -159,10 +162,11 @@ impl Rollups {
             }
             at = open.before;
         }
-        let mut fresh = Open::new(*newest, window);
+        let mut fresh = Open::new(known.newest, window);
         let taken = add(&mut fresh, &mut self.extras);
         debug_assert!(taken.is_ok());
-        *newest = self.open.len() as u32;
+        known.latest = if known.newest == NONE { window.0 } else { known.latest.max(window.0) };
+        known.newest = self.open.len() as u32;
         self.open.push(fresh);
     }
 
@@ -195,7 +199,7 @@ impl Rollups {
             (id, metric.series(id, resource.service, attributes(), resource.text))
         };
         let slot = self.slots.len() as u32;
-        self.slots.push(Slot { series, adding: metric.adding, newest: NONE, used_in: self.seals });
+        self.slots.push(Slot { series, adding: metric.adding, newest: NONE, latest: 0, used_in: self.seals });
         self.known.insert(id, slot);
         (slot, overflows)
     }

@@ -39,7 +39,7 @@ pub use hot_http::{BEHIND_HEADER, HttpHotSource, StaleBody, THROUGH_HEADER};
 pub use lost::Lost;
 pub use reader::{Filter, PageTimes, ReadSpec, Reader, RowChoice, Search, Segment, View};
 pub use schema::{TableName, attributes_builder, attributes_type, strings_builder, strings_type, timestamp_type};
-pub use segment::{IndexMeta, SegmentFile, SegmentMeta, SegmentOptions, write_segment};
+pub use segment::{IndexMeta, SegmentFile, SegmentMeta, SegmentOptions, write_segment, write_segment_from};
 pub use series::{
     Exemplar, Histograms, MatchOp, Matcher, Point, Resolution, Series, SeriesQuery, read_series, read_series_with,
 };

@@ -7,5 +7,4 @@ mod write;
 
 pub use meta::{IndexMeta, SegmentFile, SegmentMeta};
 pub(crate) use properties::BLOOM_COLUMNS;
-pub(crate) use write::write_segment_from;
-pub use write::{SegmentOptions, write_segment};
+pub use write::{SegmentOptions, write_segment, write_segment_from};

@@ -83,7 +83,7 @@ pub async fn write_segment(
 ///
 /// # Errors
 /// As [`write_segment`], and the first error of `batches`.
-pub(crate) async fn write_segment_from(
+pub async fn write_segment_from(
     table: &Table,
     rows: usize,
     mut batches: impl Stream<Item = Result<RecordBatch, StoreError>> + Unpin,
