@@ -102,6 +102,13 @@ fn acknowledging_before_the_sync_fails_the_proof_of_the_log() {
 }
 
 #[test]
+fn naming_a_file_before_its_sync_fails_the_proof_of_the_tables() {
+    let test = "commits_that_were_reported_survive_loss_of_unsynced_writes";
+    let fault = Fault::NameBeforeSync;
+    Proof { fault, executable: "daymark_store", folder: "foundation/store", test }.fails_with_the_fault_only();
+}
+
+#[test]
 fn skipping_the_replay_fails_the_proof_of_restarts() {
     let test = "acknowledged_rows_survive_restart";
     let fault = Fault::SkipReplay;

@@ -9,6 +9,8 @@ use std::sync::OnceLock;
 pub enum Fault {
     /// The log acknowledges before the data is synced.
     AckBeforeSync,
+    /// A file of a table gets its name before its data is synced.
+    NameBeforeSync,
     /// A start does not replay the log.
     SkipReplay,
     /// A read of hot rows loses one.
@@ -28,6 +30,7 @@ impl Fault {
     pub fn name(self) -> &'static str {
         match self {
             Fault::AckBeforeSync => "ack_before_sync",
+            Fault::NameBeforeSync => "name_before_sync",
             Fault::SkipReplay => "skip_replay",
             Fault::DropHotRow => "drop_hot_row",
             Fault::MergeRollupTwice => "merge_rollup_twice",

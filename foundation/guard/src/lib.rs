@@ -1,5 +1,5 @@
-//! What protects every component: the clock seam, quotas, fair slots, retry policy, drain, secrets, health checks, the
-//! watchdog, and the faults that tests switch on.
+//! What protects every component: the seams to clock and file system, quotas, fair slots, retry policy, drain, secrets,
+//! health checks, the watchdog, and the faults that tests switch on.
 //!
 //! Invariants:
 //! - this is the only crate that reads the system clock or a random source;
@@ -8,15 +8,19 @@
 pub mod clock;
 pub mod drain;
 pub mod fault;
+pub mod fs;
 pub mod health;
 pub mod quota;
 pub mod retry;
 pub mod secret;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 pub mod slots;
 pub mod watchdog;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use drain::Drain;
+pub use fs::{FileSystem, OpenFile, RealFileSystem};
 pub use health::{CheckKind, Health, HealthOptions};
 pub use quota::{Charge, Counted, QuotaLimit, QuotaLimits, Quotas};
 pub use retry::{Backoff, BackoffOptions};

@@ -17,7 +17,7 @@ use crate::recover::{self, Segment};
 use crate::scan::Scan;
 use crate::segment::{self, FOOTER_BYTES};
 use crate::writer::write_all;
-use crate::{FileSystem, LogError, LogFile};
+use crate::{FileSystem, LogError, OpenFile};
 
 const STEP_BYTES: usize = 1 << 20;
 
@@ -164,7 +164,7 @@ fn read_all(
     Ok(())
 }
 
-fn read_some(file: &dyn LogFile, buffer: &mut [u8], position: u64) -> std::io::Result<usize> {
+fn read_some(file: &dyn OpenFile, buffer: &mut [u8], position: u64) -> std::io::Result<usize> {
     match file.read_at(buffer, position)? {
         0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
         read => Ok(read),

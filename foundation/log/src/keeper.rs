@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::shared::{Sealed, Shared, Spare};
 use crate::writer::write_all;
-use crate::{LogError, LogFile};
+use crate::{LogError, OpenFile};
 
 /// How often free space is looked at when nothing else happens.
 const CHECK_INTERVAL_MS: u64 = 500;
@@ -160,7 +160,7 @@ impl Keeper {
         self.shared.fs.remove(&spare.path).map_err(LogError::io("remove", &spare.path))
     }
 
-    fn allocate(&self, path: &Path, bytes: u64) -> Result<Arc<dyn LogFile>, LogError> {
+    fn allocate(&self, path: &Path, bytes: u64) -> Result<Arc<dyn OpenFile>, LogError> {
         let file = self.shared.fs.create(path).map_err(LogError::io("create", path))?;
         let zeros = vec![0; ZEROS_STEP_BYTES.min(bytes as usize)];
         let (mut position, mut unsynced) = (0, 0);
@@ -178,7 +178,7 @@ impl Keeper {
     }
 
     /// Gives a file its durable name as a spare, and then to the writer.
-    fn offer(&self, from: &Path, path: &Path, file: Arc<dyn LogFile>, bytes: u64) -> Result<(), LogError> {
+    fn offer(&self, from: &Path, path: &Path, file: Arc<dyn OpenFile>, bytes: u64) -> Result<(), LogError> {
         let (fs, dir) = (&self.shared.fs, &self.shared.options.dir);
         fs.rename(from, path).map_err(LogError::io("rename", from))?;
         fs.sync_dir(dir).map_err(LogError::io("sync", dir))?;
@@ -230,7 +230,7 @@ fn has_released(state: &crate::shared::State) -> bool {
 }
 
 /// Space may run out in the middle of a write: here that is a full disk, and no damage.
-fn write_zeros(file: &dyn LogFile, zeros: &[u8], position: u64) -> std::io::Result<()> {
+fn write_zeros(file: &dyn OpenFile, zeros: &[u8], position: u64) -> std::io::Result<()> {
     match write_all(file, zeros, position) {
         Err(error) if error.kind() == std::io::ErrorKind::WriteZero => Err(std::io::ErrorKind::StorageFull.into()),
         other => other,

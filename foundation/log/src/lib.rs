@@ -18,7 +18,6 @@
 mod backup;
 mod damage;
 mod error;
-mod file_system;
 mod frame;
 mod inspect;
 mod keeper;
@@ -30,8 +29,6 @@ mod replay;
 mod scan;
 mod segment;
 mod shared;
-#[cfg(any(test, feature = "sim"))]
-pub mod sim;
 mod stats;
 mod subscribe;
 mod summary;
@@ -42,8 +39,8 @@ mod writer;
 
 pub use backup::{CopiedSegment, LogCopy, copy_log, oldest_segment};
 pub use damage::{Damage, DamageReason};
+pub use daymark_guard::fs::{FileSystem, OpenFile, RealFileSystem};
 pub use error::LogError;
-pub use file_system::{FileSystem, LogFile, RealFileSystem};
 pub use frame::{Frame, FrameKind, NewFrame};
 pub use inspect::{Inspect, InspectLine, inspect};
 pub use log::{Durable, IngestLog, Recovered};

@@ -17,14 +17,14 @@ use crate::frame::MIN_FRAME_BYTES;
 use crate::quarantine::Quarantine;
 use crate::scan::{Gap, Item, Scan};
 use crate::segment::{self, FRAMES_START, Link, SegmentHeader};
-use crate::{Damage, DamageReason, FileSystem, LogError, LogFile, LogOptions};
+use crate::{Damage, DamageReason, FileSystem, LogError, LogOptions, OpenFile};
 
 /// A segment file that is there.
 #[derive(Clone)]
 pub(crate) struct Segment {
     pub(crate) id: u64,
     pub(crate) path: PathBuf,
-    pub(crate) file: Arc<dyn LogFile>,
+    pub(crate) file: Arc<dyn OpenFile>,
     pub(crate) bytes: u64,
     /// `None` when both copies are damaged.
     pub(crate) header: Option<SegmentHeader>,
@@ -290,7 +290,7 @@ fn write_again(fs: &dyn FileSystem, segment: &Segment, start: u64, end: u64) -> 
     file.sync_data()
 }
 
-pub(crate) fn read_fully(file: &dyn LogFile, buf: &mut [u8], position: u64) -> io::Result<()> {
+pub(crate) fn read_fully(file: &dyn OpenFile, buf: &mut [u8], position: u64) -> io::Result<()> {
     let mut done = 0;
     while done < buf.len() {
         match file.read_at(&mut buf[done..], position + done as u64)? {

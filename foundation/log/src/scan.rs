@@ -14,7 +14,7 @@ use daymark_model::LogOffset;
 use crate::frame::{self, Header, MAX_HEADER_BYTES, MIN_FRAME_BYTES, Seed};
 use crate::segment::{FOOTER_BYTES, FOOTER_MAGIC, FRAMES_START, Footer, Link, SEAL_POSITION, SegmentHeader};
 use crate::window::Window;
-use crate::{DamageReason, LogFile};
+use crate::{DamageReason, OpenFile};
 
 /// How far the search for the next valid frame looks at a time.
 const SEARCH_BYTES: usize = 64 << 10;
@@ -72,7 +72,7 @@ enum Found {
 }
 
 impl Scan {
-    pub(crate) fn new(file: Arc<dyn LogFile>, header: &SegmentHeader, link: Option<Link>) -> io::Result<Scan> {
+    pub(crate) fn new(file: Arc<dyn OpenFile>, header: &SegmentHeader, link: Option<Link>) -> io::Result<Scan> {
         let (mut window, seed) = (Window::new(file)?, header.seed());
         let seal = Footer::decode(window.peek(SEAL_POSITION, FOOTER_BYTES), seed, SEAL_POSITION);
         let by_link = link.map(|link| (link.end, link.last));

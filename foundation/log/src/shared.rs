@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::stats::SyncTimes;
-use crate::{Durable, FileSystem, Frame, LogError, LogFile, LogOptions, NewFrame, frame};
+use crate::{Durable, FileSystem, Frame, LogError, LogOptions, NewFrame, OpenFile, frame};
 
 /// A frame on its way to the disk.
 pub(crate) struct Pending {
@@ -35,7 +35,7 @@ impl Pending {
 /// A file of full size, allocated and synced, that waits to become a segment.
 pub(crate) struct Spare {
     pub(crate) path: PathBuf,
-    pub(crate) file: Arc<dyn LogFile>,
+    pub(crate) file: Arc<dyn OpenFile>,
     pub(crate) bytes: u64,
 }
 

@@ -6,20 +6,20 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::LogFile;
+use crate::OpenFile;
 
 const WINDOW_BYTES: usize = 256 << 10;
 const BLOCK_BYTES: usize = 4096;
 
 pub(crate) struct Window {
-    file: Arc<dyn LogFile>,
+    file: Arc<dyn OpenFile>,
     size: u64,
     start: u64,
     bytes: Vec<u8>,
 }
 
 impl Window {
-    pub(crate) fn new(file: Arc<dyn LogFile>) -> io::Result<Window> {
+    pub(crate) fn new(file: Arc<dyn OpenFile>) -> io::Result<Window> {
         let size = file.size()?;
         Ok(Window { file, size, start: 0, bytes: Vec::new() })
     }
@@ -69,7 +69,7 @@ impl Window {
     }
 }
 
-fn read_full(file: &dyn LogFile, buf: &mut [u8], position: u64) {
+fn read_full(file: &dyn OpenFile, buf: &mut [u8], position: u64) {
     if !read_exact(file, buf, position) {
         for (index, block) in buf.chunks_mut(BLOCK_BYTES).enumerate() {
             if !read_exact(file, block, position + (index * BLOCK_BYTES) as u64) {
@@ -79,7 +79,7 @@ fn read_full(file: &dyn LogFile, buf: &mut [u8], position: u64) {
     }
 }
 
-fn read_exact(file: &dyn LogFile, buf: &mut [u8], position: u64) -> bool {
+fn read_exact(file: &dyn OpenFile, buf: &mut [u8], position: u64) -> bool {
     let mut done = 0;
     while done < buf.len() {
         match file.read_at(&mut buf[done..], position + done as u64) {

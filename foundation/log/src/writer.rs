@@ -18,7 +18,7 @@ use daymark_model::LogOffset;
 use crate::frame::{self, MIN_FRAME_BYTES, Placement, Seed};
 use crate::segment::{self, FRAMES_START, Footer, Link, SEAL_POSITION, SegmentHeader};
 use crate::shared::{Pending, Sealed, Shared, Spare};
-use crate::{Durable, Frame, LogError, LogFile};
+use crate::{Durable, Frame, LogError, OpenFile};
 
 /// Kept free at the end of a segment: room for the footer or the zeros behind the last commit.
 pub(crate) const RESERVE_BYTES: u64 = MIN_FRAME_BYTES;
@@ -28,7 +28,7 @@ const KEPT_BUFFER_BYTES: usize = 4 << 20;
 /// The segment that takes frames.
 struct Active {
     path: PathBuf,
-    file: Arc<dyn LogFile>,
+    file: Arc<dyn OpenFile>,
     bytes: u64,
     id: u64,
     salt: u64,
@@ -282,7 +282,7 @@ fn publish(shared: &Shared, batch: &mut Vec<(u64, Pending)>) {
 }
 
 /// Writes all or fails: after a short write nobody knows what the disk holds.
-pub(crate) fn write_all(file: &dyn LogFile, bytes: &[u8], position: u64) -> std::io::Result<()> {
+pub(crate) fn write_all(file: &dyn OpenFile, bytes: &[u8], position: u64) -> std::io::Result<()> {
     loop {
         match file.write_at(bytes, position) {
             Ok(written) if written == bytes.len() => return Ok(()),

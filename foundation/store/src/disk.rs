@@ -6,22 +6,25 @@
 //!
 //! Invariants:
 //! - a name that is there although its put failed may not be on disk: [`Disk::sync_dirs`] tells before anybody relies on it;
-//! - a new directory's entry is synced in its parent before anything is put into it;
+//! - a directory's entry is synced in its parent before anything is put into it, also when somebody else made it;
 //! - temporary names end in `#<digits>`, which `object_store` itself never lists or reads;
 //! - deletes are not synced: a deleted file that comes back is found as an orphan and deleted again;
 //! - multipart writes are refused, because they would not be durable.
 
-use std::fs::{self, File, OpenOptions};
+use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use daymark_guard::fault::{self, Fault};
+use daymark_guard::{FileSystem, RealFileSystem};
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
@@ -30,17 +33,25 @@ use object_store::{
 };
 
 const STORE: &str = "daymark disk";
-
-/// Makes the names in a directory durable. A seam: tests let it fail.
-pub(crate) type SyncDir = fn(&FsPath) -> std::io::Result<()>;
+/// Deletes that run at once.
+const DELETES_AT_ONCE: usize = 8;
 
 /// A directory on local disk. Clones share it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Disk {
-    root: Arc<FsPath>,
-    sync_dir: SyncDir,
-    inner: Arc<LocalFileSystem>,
-    temporaries: Arc<AtomicU64>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    root: PathBuf,
+    /// Everything that changes the disk.
+    fs: Arc<dyn FileSystem>,
+    /// Everything that only reads it.
+    reads: Arc<dyn ObjectStore>,
+    temporaries: AtomicU64,
+    /// Directories whose names are on disk. One that is only seen may have been made by a process that was killed
+    /// before it synced it.
+    durable_dirs: Mutex<HashSet<PathBuf>>,
 }
 
 impl Disk {
@@ -49,19 +60,23 @@ impl Disk {
     /// # Errors
     /// When the directory cannot be made or opened.
     pub fn open(root: &FsPath) -> Result<Disk> {
-        Disk::open_with(root, sync_dir)
+        RealFileSystem.create_dir(root).map_err(|error| generic(root, error))?;
+        let root = root.canonicalize().map_err(|error| generic(root, error))?;
+        let reads = LocalFileSystem::new_with_prefix(&root)?;
+        Disk::open_on(Arc::new(RealFileSystem), &root, Arc::new(reads))
     }
 
-    /// As [`Disk::open`], with another way to sync directories.
-    pub(crate) fn open_with(root: &FsPath, sync_dir: SyncDir) -> Result<Disk> {
-        create_dir_durably(root, sync_dir).map_err(|error| generic(root, error))?;
-        let root = root.canonicalize().map_err(|error| generic(root, error))?;
-        let inner = LocalFileSystem::new_with_prefix(&root)?;
+    /// As [`Disk::open`], over any file system; `reads` lists and reads what lies below `root`.
+    pub(crate) fn open_on(fs: Arc<dyn FileSystem>, root: &FsPath, reads: Arc<dyn ObjectStore>) -> Result<Disk> {
+        fs.create_dir(root).map_err(|error| generic(root, error))?;
+        if let Some(parent) = root.parent() {
+            fs.sync_dir(parent).map_err(|error| generic(parent, error))?;
+        }
         // Other stores may write here, in this process or in a container with the same process ids: names of temporary
         // files must differ between all of them.
-        let first = RandomState::new().hash_one(std::process::id()) >> 1;
-        let temporaries = Arc::new(AtomicU64::new(first));
-        Ok(Disk { root: root.into(), sync_dir, inner: Arc::new(inner), temporaries })
+        let temporaries = AtomicU64::new(RandomState::new().hash_one(std::process::id()) >> 1);
+        let durable_dirs = Mutex::new(HashSet::from([root.to_owned()]));
+        Ok(Disk { inner: Arc::new(Inner { root: root.to_owned(), fs, reads, temporaries, durable_dirs }) })
     }
 
     /// Makes the names in `dir` durable, and in the directories above it, up to the root. Absent ones are left out.
@@ -69,14 +84,14 @@ impl Disk {
     /// # Errors
     /// When one cannot be synced: then names in it may be gone after a power cut, though they can be seen now.
     pub(crate) async fn sync_dirs(&self, dir: &Path) -> Result<()> {
-        let (mut at, root, sync_dir) = (self.file(dir)?, Arc::clone(&self.root), self.sync_dir);
+        let (mut at, inner) = (self.inner.file(dir), Arc::clone(&self.inner));
         tokio::task::spawn_blocking(move || {
             loop {
-                match sync_dir(&at) {
+                match inner.fs.sync_dir(&at) {
                     Err(error) if error.kind() != ErrorKind::NotFound => return Err(generic(&at, error)),
                     _ => {}
                 }
-                if *at == *root || !at.pop() {
+                if at == inner.root || !at.pop() {
                     return Ok(());
                 }
             }
@@ -84,29 +99,25 @@ impl Disk {
         .await?
     }
 
-    fn file(&self, location: &Path) -> Result<PathBuf> {
-        self.inner.path_to_filesystem(location)
+    /// The small file `name` in the root, with its path; it is made of `content`, durably, when there is none.
+    pub(crate) fn small_file(&self, name: &str, content: &PutPayload, max_bytes: u64) -> (PathBuf, ReadOrMade) {
+        let path = self.inner.root.join(name);
+        let read = || daymark_guard::fs::read_small(&*self.inner.fs, &path, max_bytes);
+        let found = match read() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                match self.inner.write_durably(&path, content, Existing::Refuse) {
+                    Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+                    _ => read(),
+                }
+            }
+            found => found,
+        };
+        (path, found)
     }
 }
 
-/// Makes `dir` and what is missing above it, each new entry synced in its parent.
-fn create_dir_durably(dir: &FsPath, sync_dir: SyncDir) -> std::io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        create_dir_durably(parent, sync_dir)?;
-    }
-    match fs::create_dir(dir) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    sync_dir(dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(FsPath::new(".")))
-}
-
-fn sync_dir(dir: &FsPath) -> std::io::Result<()> {
-    File::open(dir)?.sync_all()
-}
+/// Content of a small file.
+pub(crate) type ReadOrMade = std::io::Result<Vec<u8>>;
 
 /// What a put does when the name exists.
 #[derive(Clone, Copy, PartialEq)]
@@ -115,42 +126,76 @@ enum Existing {
     Replace,
 }
 
-/// Writes `payload` under `target` so that it is durable on return.
-fn write_durably(
-    target: &FsPath,
-    temporary: &FsPath,
-    payload: &PutPayload,
-    existing: Existing,
-    sync_dir: SyncDir,
-) -> std::io::Result<()> {
-    let parent = target.parent().unwrap_or(FsPath::new("."));
-    create_dir_durably(parent, sync_dir)?;
-    let written = (|| {
-        // Not "already exists", which would mean that the target does.
-        let create = OpenOptions::new().write(true).create_new(true).open(temporary);
-        let mut file = create.map_err(|error| std::io::Error::other(format!("{}: {error}", temporary.display())))?;
-        for chunk in payload {
-            file.write_all(chunk)?;
-        }
-        file.sync_all()?;
-        match existing {
-            Existing::Refuse => fs::hard_link(temporary, target),
-            Existing::Replace => fs::rename(temporary, target),
-        }
-    })();
-    if written.is_err() || existing == Existing::Refuse {
-        // After the link the temporary name is only litter; losing the unlink costs nothing.
-        let _ = fs::remove_file(temporary);
+impl Inner {
+    fn file(&self, location: &Path) -> PathBuf {
+        location.as_ref().split('/').filter(|part| !part.is_empty()).fold(self.root.clone(), |at, part| at.join(part))
     }
-    written?;
-    sync_dir(parent)
-}
 
-/// [`write_durably`] for files beside the object store.
-pub(crate) fn put_file_if_absent(target: &FsPath, payload: &PutPayload) -> std::io::Result<()> {
-    let unique = RandomState::new().hash_one(std::process::id()) >> 1;
-    let temporary = target.with_extension(format!("new#{unique}"));
-    write_durably(target, &temporary, payload, Existing::Refuse, sync_dir)
+    /// Makes `dir` and what is missing above it, with their names on disk.
+    fn make_dir(&self, dir: &FsPath) -> std::io::Result<()> {
+        let known = |dir: &FsPath| self.durable_dirs.lock().unwrap_or_else(PoisonError::into_inner).contains(dir);
+        if known(dir) {
+            return Ok(());
+        }
+        let parent = dir.parent().unwrap_or(dir);
+        if parent != dir {
+            self.make_dir(parent)?;
+        }
+        self.fs.create_dir(dir)?;
+        self.fs.sync_dir(parent)?;
+        self.durable_dirs.lock().unwrap_or_else(PoisonError::into_inner).insert(dir.to_owned());
+        Ok(())
+    }
+
+    /// Writes `payload` under `target` so that it is durable on return.
+    fn write_durably(&self, target: &FsPath, payload: &PutPayload, existing: Existing) -> std::io::Result<()> {
+        let parent = target.parent().unwrap_or(FsPath::new("."));
+        self.make_dir(parent)?;
+        let mut temporary = target.to_owned().into_os_string();
+        temporary.push(format!("#{}", self.temporaries.fetch_add(1, Relaxed)));
+        let temporary = PathBuf::from(temporary);
+        let written = self.write_as(&temporary, target, payload, existing);
+        if written.is_err() || existing == Existing::Refuse {
+            // After the link the temporary name is only litter; losing the unlink costs nothing.
+            let _ = self.fs.remove(&temporary);
+        }
+        written?;
+        self.fs.sync_dir(parent)
+    }
+
+    fn write_as(
+        &self,
+        temporary: &FsPath,
+        target: &FsPath,
+        payload: &PutPayload,
+        existing: Existing,
+    ) -> std::io::Result<()> {
+        // Not "already exists", which would mean that the target does.
+        let create = self.fs.create_new(temporary);
+        let file = create.map_err(|error| std::io::Error::other(format!("{}: {error}", temporary.display())))?;
+        let mut position = 0;
+        for chunk in payload {
+            let mut rest = &chunk[..];
+            while !rest.is_empty() {
+                match file.write_at(rest, position) {
+                    Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                    Ok(written) => {
+                        rest = &rest[written..];
+                        position += written as u64;
+                    }
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        if !fault::active(Fault::NameBeforeSync) {
+            file.sync_data()?;
+        }
+        match existing {
+            Existing::Refuse => self.fs.link(temporary, target),
+            Existing::Replace => self.fs.rename(temporary, target),
+        }
+    }
 }
 
 fn generic(path: &FsPath, source: std::io::Error) -> Error {
@@ -170,13 +215,10 @@ impl ObjectStore for Disk {
                 });
             }
         };
-        let target = self.file(location)?;
-        let mut temporary = target.clone().into_os_string();
-        temporary.push(format!("#{}", self.temporaries.fetch_add(1, Relaxed)));
-        let (location, sync_dir) = (location.clone(), self.sync_dir);
+        let (location, inner) = (location.clone(), Arc::clone(&self.inner));
         tokio::task::spawn_blocking(move || {
-            let written = write_durably(&target, FsPath::new(&temporary), &payload, existing, sync_dir);
-            written.map_err(|error| match error.kind() {
+            let target = inner.file(&location);
+            inner.write_durably(&target, &payload, existing).map_err(|error| match error.kind() {
                 ErrorKind::AlreadyExists => {
                     Error::AlreadyExists { path: location.to_string(), source: Box::new(error) }
                 }
@@ -192,23 +234,37 @@ impl ObjectStore for Disk {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.inner.get_opts(location, options).await
+        self.inner.reads.get_opts(location, options).await
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.inner.get_ranges(location, ranges).await
+        self.inner.reads.get_ranges(location, ranges).await
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
+        let inner = Arc::clone(&self.inner);
+        let delete = move |location: Path| {
+            let inner = Arc::clone(&inner);
+            async move {
+                tokio::task::spawn_blocking(move || match inner.fs.remove(&inner.file(&location)) {
+                    Ok(()) => Ok(location),
+                    Err(error) if error.kind() == ErrorKind::NotFound => {
+                        Err(Error::NotFound { path: location.to_string(), source: Box::new(error) })
+                    }
+                    Err(error) => Err(generic(FsPath::new(location.as_ref()), error)),
+                })
+                .await?
+            }
+        };
+        locations.map_ok(delete).try_buffered(DELETES_AT_ONCE).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
+        self.inner.reads.list(prefix)
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
+        self.inner.reads.list_with_delimiter(prefix).await
     }
 
     async fn copy_opts(&self, _: &Path, _: &Path, _: CopyOptions) -> Result<()> {
@@ -218,12 +274,20 @@ impl ObjectStore for Disk {
 
 impl std::fmt::Display for Disk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{STORE} {}", self.root.display())
+        write!(f, "{STORE} {}", self.inner.root.display())
+    }
+}
+
+impl std::fmt::Debug for Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use object_store::ObjectStoreExt;
 
     use super::*;

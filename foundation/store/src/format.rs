@@ -1,11 +1,8 @@
 //! `<data>/tables/FORMAT`: which version of the layout the directory has.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 
-use crate::StoreError;
-use crate::disk::put_file_if_absent;
+use crate::{Disk, StoreError};
 
 /// The layout that this version writes and reads.
 const SUPPORTED: u32 = 1;
@@ -18,25 +15,17 @@ struct Format {
 }
 
 /// Checks the directory's format, or marks an empty directory as ours.
-pub(crate) fn check_or_create(root: &Path) -> Result<(), StoreError> {
-    let path = root.join("FORMAT");
+pub(crate) fn check_or_create(disk: &Disk) -> Result<(), StoreError> {
+    let ours = serde_json::json!({ "format": SUPPORTED }).to_string();
+    let (path, text) = disk.small_file("FORMAT", &ours.into(), MAX_BYTES);
     let unknown =
         |found: String| StoreError::UnknownFormat { path: path.display().to_string(), found, supported: SUPPORTED };
-    match std::fs::metadata(&path) {
-        Ok(meta) if meta.len() > MAX_BYTES => return Err(unknown(format!("{} bytes of something else", meta.len()))),
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let text = serde_json::json!({ "format": SUPPORTED }).to_string();
-            match put_file_if_absent(&path, &text.into()) {
-                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                    return Err(StoreError::io(&path, error));
-                }
-                _ => {}
-            }
+    let text = match text {
+        Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
+            return Err(unknown(format!("more than {MAX_BYTES} bytes of something else")));
         }
-        Err(error) => return Err(StoreError::io(&path, error)),
-    }
-    let text = std::fs::read(&path).map_err(|error| StoreError::io(&path, error))?;
+        text => text.map_err(|error| StoreError::io(&path, error))?,
+    };
     match serde_json::from_slice::<Format>(&text) {
         Ok(Format { format: SUPPORTED }) => Ok(()),
         Ok(Format { format }) => Err(unknown(format.to_string())),
@@ -51,11 +40,12 @@ mod tests {
     #[test]
     fn an_unknown_format_is_a_named_error() {
         let dir = tempfile::tempdir().unwrap();
-        check_or_create(dir.path()).unwrap();
-        check_or_create(dir.path()).unwrap();
+        let disk = Disk::open(dir.path()).unwrap();
+        check_or_create(&disk).unwrap();
+        check_or_create(&disk).unwrap();
         for other in [r#"{"format":2}"#, "", "garbage"] {
             std::fs::write(dir.path().join("FORMAT"), other).unwrap();
-            let error = check_or_create(dir.path()).unwrap_err();
+            let error = check_or_create(&disk).unwrap_err();
             assert!(matches!(error, StoreError::UnknownFormat { .. }), "{other}: {error}");
         }
     }

@@ -74,12 +74,12 @@ impl Store {
     /// As [`Store::open_local`].
     pub fn open_local_with(data_dir: impl AsRef<FsPath>, options: StoreOptions) -> Result<Store, StoreError> {
         let root = data_dir.as_ref().join("tables");
-        Store::open_on(&root, Disk::open(&root)?, options)
+        Store::open_on(Disk::open(&root)?, options)
     }
 
-    /// Opens the tables below `root`, which `disk` is.
-    pub(crate) fn open_on(root: &FsPath, disk: Disk, options: StoreOptions) -> Result<Store, StoreError> {
-        format::check_or_create(root)?;
+    /// Opens the tables on `disk`.
+    pub(crate) fn open_on(disk: Disk, options: StoreOptions) -> Result<Store, StoreError> {
+        format::check_or_create(&disk)?;
         let cache = Cache::new(options.cache_bytes);
         let shared = Shared { objects: Arc::new(disk.clone()), disk, options, cache };
         Ok(Store { shared: Arc::new(shared), tables: Mutex::default() })

@@ -16,8 +16,8 @@ use daymark_model::{AgentId, LogOffset, Stamp, TenantId, UnixNanos};
 use tokio::runtime::Runtime;
 
 use crate::segment::FRAMES_START;
-use crate::sim::SimFileSystem;
 use crate::{Durable, Frame, FrameKind, IngestLog, LogError, LogOptions, NewFrame, Recovered};
+use daymark_guard::sim::SimFileSystem;
 
 const DIR: &str = "/log";
 

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
+use daymark_guard::sim::SimFileSystem;
 use daymark_model::{Classify, ErrorClass, LogOffset, TenantId, TimeRange, UnixNanos};
 
 use super::samples::{START, Scene, bodies, logs, publish};
-use crate::{BodyQuery, Commit, Disk, Lost, ReadSpec, Reader, Store, StoreError, StoreOptions, TableName};
+use super::sim;
+use crate::{BodyQuery, Commit, Lost, ReadSpec, Reader, StoreError, StoreOptions, TableName};
 
 fn path(scene: &Scene, file: &str) -> PathBuf {
     scene.dir.path().join("tables/default/logs").join(file)
@@ -128,32 +129,16 @@ async fn a_segment_that_is_not_readable_makes_the_answer_partial() {
     }
 }
 
-/// How many syncs of a `_delta_log` directory fail from now on.
-static FAILURES: AtomicU32 = AtomicU32::new(0);
-
-fn failing_sync(dir: &Path) -> std::io::Result<()> {
-    let left =
-        FAILURES.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1).filter(|_| dir.ends_with("_delta_log")));
-    match left {
-        Ok(_) => Err(std::io::Error::other("the disk lost it")),
-        Err(_) => fs::File::open(dir)?.sync_all(),
-    }
-}
-
 /// Scenario: the name of a commit is written, but the sync of its directory fails, at once and after a restart.
 /// Guarantee: nobody is told that the commit is there before a sync of the directory has succeeded.
 #[tokio::test]
 async fn a_commit_counts_only_after_its_directory_is_synced() {
-    let dir = tempfile::tempdir().unwrap();
-    let root = dir.path().join("tables");
-    let open = || {
-        let disk = Disk::open_with(&root, failing_sync).unwrap();
-        let store = Store::open_on(&root, disk, StoreOptions::default()).unwrap();
-        store.table(&TenantId::default(), TableName::Logs)
-    };
+    let disk = SimFileSystem::new(1);
+    let open = || sim::open(&disk, StoreOptions::default()).table(&TenantId::default(), TableName::Logs);
+    let fail = |times| disk.fail_dir_syncs(Path::new("_delta_log"), times);
     let table = open();
     let commit = || table.commit(Commit::publish(Vec::new(), LogOffset(1)));
-    FAILURES.store(2, SeqCst);
+    fail(2);
     for attempt in ["when it is written", "when it is found"] {
         let error = commit().await.unwrap_err();
         assert!(matches!(&error, StoreError::Object(_)) && error.class() == ErrorClass::Retry, "{attempt}: {error}");
@@ -161,12 +146,12 @@ async fn a_commit_counts_only_after_its_directory_is_synced() {
     assert!(matches!(commit().await, Err(StoreError::AlreadyConsumed { .. })));
 
     let table = open();
-    FAILURES.store(1, SeqCst);
+    fail(1);
     assert!(table.durable_snapshot().await.is_err(), "what another process left may not be on disk");
     assert_eq!(table.durable_snapshot().await.unwrap().consumed, LogOffset(1));
-    FAILURES.store(1, SeqCst);
+    fail(1);
     table.durable_snapshot().await.unwrap();
-    assert_eq!(FAILURES.swap(0, SeqCst), 1, "synced once");
+    assert_eq!(disk.dir_syncs_to_fail(), 1, "synced once");
 }
 
 /// Guarantee: an answer that may lack acknowledged rows says so, though all that is there was read.

@@ -2,10 +2,12 @@
 
 mod commits;
 mod compaction;
+mod crash;
 mod damage;
 mod many_files;
 mod pinning;
 mod reading;
 mod remote;
 mod samples;
+mod sim;
 mod upkeep;

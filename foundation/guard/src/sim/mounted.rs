@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, MutexGuard};
 
 use super::SimFileSystem;
-use super::disk::{Disk, Inode, NameChange, put};
-use crate::{FileSystem, LogFile};
+use super::disk::{Disk, Inode, NameChange, Node, parent, put};
+use crate::{FileSystem, OpenFile};
 
 /// The disk in one life of the machine.
 #[derive(Clone)]
@@ -23,9 +23,9 @@ impl Mounted {
         if disk.life == self.life { Ok(disk) } else { Err(io::Error::other("the machine has restarted")) }
     }
 
-    fn handle(&self, disk: &Disk, path: &Path) -> io::Result<Arc<dyn LogFile>> {
-        let id = *disk.names.get(path).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Arc::new(SimFile { mounted: self.clone(), id }))
+    fn handle(&self, disk: &Disk, path: &Path) -> io::Result<Arc<dyn OpenFile>> {
+        let id = disk.file(path)?;
+        Ok(Arc::new(SimFile { mounted: self.clone(), id, path: path.to_owned() }))
     }
 }
 
@@ -43,8 +43,16 @@ impl Drop for SimLock {
 }
 
 impl FileSystem for Mounted {
-    fn create_dir(&self, _dir: &Path) -> io::Result<()> {
-        Ok(())
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        if self.disk()?.is_dir(dir) {
+            return Ok(());
+        }
+        self.create_dir(parent(dir))?;
+        let mut disk = self.disk()?;
+        disk.change()?;
+        disk.rename(NameChange::Put(dir.to_owned(), Node::Dir))?;
+        drop(disk);
+        self.sync_dir(parent(dir))
     }
 
     fn lock(&self, dir: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>> {
@@ -61,22 +69,26 @@ impl FileSystem for Mounted {
         Ok(files.iter().filter_map(|path| path.file_name()?.to_str().map(str::to_owned)).collect())
     }
 
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn LogFile>> {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn OpenFile>> {
         let mut disk = self.disk()?;
         disk.change()?;
         let id = disk.inodes.keys().next_back().map_or(1, |last| last + 1);
+        disk.rename(NameChange::Put(path.to_owned(), Node::File(id)))?;
         disk.inodes.insert(id, Inode::default());
-        disk.names.insert(path.to_owned(), id);
-        disk.unsynced_names.push(NameChange::Put(path.to_owned(), id));
         self.handle(&disk, path)
     }
 
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn LogFile>> {
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn OpenFile>> {
+        let taken = self.disk()?.names.contains_key(path);
+        if taken { Err(io::ErrorKind::AlreadyExists.into()) } else { self.create(path) }
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn OpenFile>> {
         let disk = self.disk()?;
         self.handle(&disk, path)
     }
 
-    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn LogFile>> {
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn OpenFile>> {
         let disk = self.disk()?;
         self.handle(&disk, path)
     }
@@ -84,25 +96,43 @@ impl FileSystem for Mounted {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut disk = self.disk()?;
         disk.change()?;
-        let id = disk.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
-        disk.names.insert(to.to_owned(), id);
-        disk.unsynced_names.push(NameChange::Rename(from.to_owned(), to.to_owned()));
-        Ok(())
+        disk.file(from)?;
+        disk.rename(NameChange::Rename(from.to_owned(), to.to_owned()))
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut disk = self.disk()?;
+        disk.change()?;
+        if disk.names.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let id = disk.file(from)?;
+        disk.rename(NameChange::Put(to.to_owned(), Node::File(id)))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut disk = self.disk()?;
         disk.change()?;
-        disk.names.remove(path).ok_or(io::ErrorKind::NotFound)?;
-        disk.unsynced_names.push(NameChange::Remove(path.to_owned()));
-        Ok(())
+        disk.file(path)?;
+        disk.rename(NameChange::Remove(path.to_owned()))
     }
 
-    fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut disk = self.disk()?;
         disk.change()?;
-        disk.unsynced_names.clear();
-        disk.durable_names = disk.names.clone();
+        if !disk.is_dir(dir) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if let Some((failing, left)) = &mut disk.failing_dir_syncs
+            && *left > 0
+            && dir.ends_with(failing)
+        {
+            *left -= 1;
+            return Err(io::Error::other("the disk lost it"));
+        }
+        if disk.lost_syncs.is_none_or(|lost| !lost(dir)) {
+            disk.sync_names(dir);
+        }
         Ok(())
     }
 
@@ -119,9 +149,10 @@ impl FileSystem for Mounted {
 struct SimFile {
     mounted: Mounted,
     id: u64,
+    path: PathBuf,
 }
 
-impl LogFile for SimFile {
+impl OpenFile for SimFile {
     fn size(&self) -> io::Result<u64> {
         Ok(self.mounted.disk()?.inodes.get(&self.id).map_or(0, |inode| inode.cached.len() as u64))
     }
@@ -168,6 +199,9 @@ impl LogFile for SimFile {
         if disk.fail_sync_at.take_if(|at| *at < syncs).is_some() {
             disk.tear(self.id);
             return Err(io::Error::other("sync failed"));
+        }
+        if disk.lost_syncs.is_some_and(|lost| lost(&self.path)) {
+            return Ok(());
         }
         let inode = disk.inodes.get_mut(&self.id).ok_or(io::ErrorKind::NotFound)?;
         for (position, bytes) in std::mem::take(&mut inode.unsynced) {

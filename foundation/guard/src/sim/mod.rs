@@ -1,11 +1,11 @@
 //! A file system in memory that fails as real disks do: the other side of the [`FileSystem`] seam, for tests.
 //!
 //! What it models:
-//! - a crash keeps an arbitrary subset of the unsynced writes, torn at 512 bytes, and of the unsynced names a prefix (a
-//!   journal keeps their order);
+//! - a crash keeps an arbitrary subset of the unsynced writes, torn at 512 bytes, and of the unsynced names of each
+//!   directory a prefix (a journal keeps their order); what lies in a directory whose own name is lost is lost;
 //! - a failed sync drops an arbitrary part of the writes and marks the rest clean: what is read back afterwards is not
 //!   what is on the disk, and a second sync succeeds;
-//! - short writes, a full disk, unreadable blocks, bits and blocks damaged at rest.
+//! - syncs that lie, short writes, a full disk, unreadable blocks, bits and blocks damaged at rest.
 //!
 //! Deterministic for a seed and an order of operations.
 
@@ -15,7 +15,7 @@ mod mounted;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use disk::Disk;
+use disk::{Disk, Node};
 use mounted::Mounted;
 
 use crate::FileSystem;
@@ -49,19 +49,33 @@ impl SimFileSystem {
 
     /// Power loss and a new start: unsynced writes and names survive in part. Open handles are dead.
     pub fn crash(&self) {
+        self.disk().lose_power();
+    }
+
+    /// Another disk with the same content, whose chances follow from `seed`: one moment crashes in many ways.
+    #[must_use]
+    pub fn fork(&self, seed: u64) -> SimFileSystem {
+        let mut disk = self.disk().clone();
+        disk.random = seed;
+        SimFileSystem { disk: Arc::new(Mutex::new(disk)) }
+    }
+
+    /// From now on the disk as it is before each change is kept, for [`SimFileSystem::moments`].
+    pub fn record(&self) {
+        self.disk().moments = Some(Vec::new());
+    }
+
+    /// The disk before each change since [`SimFileSystem::record`], and as it is now.
+    pub fn moments(&self) -> Vec<SimFileSystem> {
         let mut disk = self.disk();
-        let ids: Vec<u64> = disk.inodes.keys().copied().collect();
-        for id in ids {
-            disk.tear(id);
-        }
-        let changes = std::mem::take(&mut disk.unsynced_names);
-        let kept = disk.random() as usize % (changes.len() + 1);
-        let mut names = std::mem::take(&mut disk.durable_names);
-        changes.into_iter().take(kept).for_each(|change| change.apply(&mut names));
-        disk.names = names.clone();
-        disk.durable_names = names;
-        disk.inodes.values_mut().for_each(|inode| inode.cached = inode.durable.clone());
-        disk.restart();
+        let mut moments = disk.moments.take().unwrap_or_default();
+        moments.push(disk.clone());
+        moments.into_iter().map(|disk| SimFileSystem { disk: Arc::new(Mutex::new(disk)) }).collect()
+    }
+
+    /// Changes of the disk so far.
+    pub fn operations(&self) -> u64 {
+        self.disk().operations
     }
 
     /// Kill -9 and a new start: the page cache survives. Open handles are dead.
@@ -73,6 +87,22 @@ impl SimFileSystem {
     pub fn fail_sync_after(&self, skip: u64) {
         let mut disk = self.disk();
         disk.fail_sync_at = Some(disk.syncs + skip);
+    }
+
+    /// The next `times` syncs of directories whose path ends in `dir` fail, until the next start.
+    pub fn fail_dir_syncs(&self, dir: &Path, times: u64) {
+        self.disk().failing_dir_syncs = Some((dir.to_owned(), times));
+    }
+
+    /// How many of [`SimFileSystem::fail_dir_syncs`] have not happened yet.
+    pub fn dir_syncs_to_fail(&self) -> u64 {
+        self.disk().failing_dir_syncs.as_ref().map_or(0, |(_, left)| *left)
+    }
+
+    /// From now on a sync of a path that `lost` is true for succeeds and does nothing: for tests that show what a sync
+    /// is there for. A file has the path it was created under.
+    pub fn lose_syncs(&self, lost: fn(&Path) -> bool) {
+        self.disk().lost_syncs = Some(lost);
     }
 
     /// The next write but `skip` is cut short.
@@ -88,19 +118,27 @@ impl SimFileSystem {
 
     /// Paths of all files in `dir`.
     pub fn files(&self, dir: &Path) -> Vec<PathBuf> {
-        self.disk().names.keys().filter(|path| path.parent() == Some(dir)).cloned().collect()
+        self.files_below(dir).into_iter().filter(|path| path.parent() == Some(dir)).collect()
+    }
+
+    /// Paths of all files in `dir` and in the directories below it.
+    pub fn files_below(&self, dir: &Path) -> Vec<PathBuf> {
+        let disk = self.disk();
+        let files = disk.names.iter().filter(|(path, node)| **node != Node::Dir && path.starts_with(dir));
+        files.map(|(path, _)| path.clone()).collect()
     }
 
     /// What a file holds.
     pub fn contents(&self, path: &Path) -> Option<Vec<u8>> {
         let disk = self.disk();
-        disk.names.get(path).and_then(|id| disk.inodes.get(id)).map(|inode| inode.cached.clone())
+        let id = disk.file(path).ok()?;
+        disk.inodes.get(&id).map(|inode| inode.cached.clone())
     }
 
     /// Damages a file at rest.
     pub fn damage(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
         let mut disk = self.disk();
-        let Some(id) = disk.names.get(path).copied() else { return };
+        let Ok(id) = disk.file(path) else { return };
         if let Some(inode) = disk.inodes.get_mut(&id) {
             change(&mut inode.cached);
             inode.durable = inode.cached.clone();
@@ -110,7 +148,7 @@ impl SimFileSystem {
     /// Makes the 4,096-byte block that holds `position` unreadable.
     pub fn make_unreadable(&self, path: &Path, position: u64) {
         let mut disk = self.disk();
-        let Some(id) = disk.names.get(path).copied() else { return };
+        let Ok(id) = disk.file(path) else { return };
         if let Some(inode) = disk.inodes.get_mut(&id) {
             inode.unreadable.insert(position / 4096);
         }

@@ -1,8 +1,8 @@
-//! The file system seam: what the log needs of a disk, and the machine's own disk.
+//! The file system seam: what the ingest log and the tables need of a disk, and the machine's own disk.
 //!
-//! The other side is [`crate::sim::SimFileSystem`], which loses, tears and refuses writes as real disks do.
+//! The other side is `sim::SimFileSystem` (feature `sim`), which loses, tears and refuses writes as real disks do.
 //!
-//! Invariant: nothing else in this crate touches files, free space or random numbers.
+//! Invariant: whoever must survive a power cut writes through this seam, so that its code can be stopped at every step.
 
 use std::any::Any;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -21,13 +21,17 @@ pub trait FileSystem: Send + Sync + 'static {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// Creates an empty file for reading and writing, in place of any of that name. Its name is durable only after
     /// [`FileSystem::sync_dir`].
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn LogFile>>;
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn OpenFile>>;
+    /// As [`FileSystem::create`], but `AlreadyExists` when there is a file of that name.
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn OpenFile>>;
     /// Opens an existing file for reading and writing.
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn LogFile>>;
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn OpenFile>>;
     /// Opens an existing file for reading only.
-    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn LogFile>>;
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn OpenFile>>;
     /// Gives a file another name; durable only after [`FileSystem::sync_dir`].
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file a second name; `AlreadyExists` when that is taken. Durable only after [`FileSystem::sync_dir`].
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Deletes a file; durable only after [`FileSystem::sync_dir`].
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in `dir` durable.
@@ -39,7 +43,7 @@ pub trait FileSystem: Send + Sync + 'static {
 }
 
 /// An open file. All access is by position.
-pub trait LogFile: Send + Sync {
+pub trait OpenFile: Send + Sync {
     /// Size in bytes.
     fn size(&self) -> io::Result<u64>;
     /// Reads up to `buf.len()` bytes; fewer at the end of the file.
@@ -48,6 +52,28 @@ pub trait LogFile: Send + Sync {
     fn write_at(&self, buf: &[u8], position: u64) -> io::Result<usize>;
     /// Makes all that was written durable, the file's size included (`fdatasync`).
     fn sync_data(&self) -> io::Result<()>;
+}
+
+/// Reads a whole file of at most `max_bytes`.
+///
+/// # Errors
+/// What the system said; `FileTooLarge`.
+pub fn read_small(fs: &dyn FileSystem, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+    let file = fs.open_to_read(path)?;
+    let size = file.size()?;
+    if size > max_bytes {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let mut bytes = vec![0; size as usize];
+    let mut read = 0;
+    while read < bytes.len() {
+        match file.read_at(&mut bytes[read..], read as u64)? {
+            0 => break,
+            more => read += more,
+        }
+    }
+    bytes.truncate(read);
+    Ok(bytes)
 }
 
 /// The machine's file system.
@@ -90,21 +116,29 @@ impl FileSystem for RealFileSystem {
         Ok(names)
     }
 
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn LogFile>> {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn OpenFile>> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
         Ok(Arc::new(RealFile(file)))
     }
 
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn LogFile>> {
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn OpenFile>> {
+        Ok(Arc::new(RealFile(OpenOptions::new().read(true).write(true).create_new(true).open(path)?)))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn OpenFile>> {
         Ok(Arc::new(RealFile(OpenOptions::new().read(true).write(true).open(path)?)))
     }
 
-    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn LogFile>> {
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn OpenFile>> {
         Ok(Arc::new(RealFile(File::open(path)?)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -136,7 +170,7 @@ fn parent_of(path: &Path) -> &Path {
 
 struct RealFile(File);
 
-impl LogFile for RealFile {
+impl OpenFile for RealFile {
     fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
