@@ -28,7 +28,7 @@ pub enum StoreError {
     #[error("arrow: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
     /// A commit file of the table's log is empty or not whole. The table is not readable past the version before it.
-    #[error("torn commit {path}: {reason}; move the file away to continue from the version before it")]
+    #[error("torn commit {path}: {reason}; `daymark store repair` goes back to the version before it")]
     TornCommit {
         /// The commit file, relative to the tables directory.
         path: String,
@@ -43,6 +43,29 @@ pub enum StoreError {
         /// What is missing.
         reason: String,
     },
+    /// A version of a table was asked for that is not there (any more).
+    #[error("table {table} has no version {version}: commits {oldest:?} to {newest:?} are kept")]
+    NoVersion {
+        /// The table's path.
+        table: String,
+        /// The version asked for.
+        version: u64,
+        /// Oldest version whose commit is kept.
+        oldest: Option<u64>,
+        /// Newest version.
+        newest: Option<u64>,
+    },
+    /// A condition on rows does not fit a table.
+    #[error("condition {condition}: {reason}")]
+    WrongCondition {
+        /// The condition.
+        condition: String,
+        /// What is expected.
+        reason: String,
+    },
+    /// The collector could not say what it holds.
+    #[error("{0}")]
+    Collector(crate::HotError),
     /// The data was written by another version of Daymark.
     #[error(
         "{path} has format {found}, this program reads format {supported}: open it with the version of Daymark that wrote it, or use another --data-dir"
@@ -163,14 +186,19 @@ impl Classify for StoreError {
     fn class(&self) -> ErrorClass {
         match self {
             StoreError::Compaction { source, .. } => source.class(),
-            StoreError::Object(_) | StoreError::Io { .. } | StoreError::Contended { .. } => ErrorClass::Retry,
+            StoreError::Object(_) | StoreError::Collector(_) | StoreError::Io { .. } | StoreError::Contended { .. } => {
+                ErrorClass::Retry
+            }
             StoreError::Parquet { .. }
             | StoreError::TornCommit { .. }
             | StoreError::BrokenLog { .. }
             | StoreError::DamagedIndex { .. }
             | StoreError::DamagedRecord { .. }
             | StoreError::Histogram(_) => ErrorClass::Corrupt,
-            StoreError::UnknownFormat { .. } | StoreError::UnknownProtocol { .. } => ErrorClass::Reject,
+            StoreError::UnknownFormat { .. }
+            | StoreError::NoVersion { .. }
+            | StoreError::WrongCondition { .. }
+            | StoreError::UnknownProtocol { .. } => ErrorClass::Reject,
             StoreError::Arrow(_)
             | StoreError::AlreadyConsumed { .. }
             | StoreError::NotLive { .. }

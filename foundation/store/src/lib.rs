@@ -30,6 +30,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod ulid;
+mod verify;
 
 pub use body::{BodyMatcher, BodyQuery};
 pub use disk::Disk;
@@ -39,9 +40,15 @@ pub use hot_http::{BEHIND_HEADER, HttpHotSource, StaleBody, THROUGH_HEADER};
 pub use lost::Lost;
 pub use reader::{Filter, PageTimes, ReadSpec, Reader, RowChoice, Search, Segment, View};
 pub use schema::{TableName, attributes_builder, attributes_type, strings_builder, strings_type, timestamp_type};
-pub use segment::{IndexMeta, SegmentFile, SegmentMeta, SegmentOptions, write_segment, write_segment_from};
+pub use segment::{
+    CHECKSUM_BLOCK_BYTES, IndexMeta, SegmentFile, SegmentMeta, SegmentOptions, write_segment, write_segment_from,
+};
 pub use series::{
     Exemplar, Histograms, MatchOp, Matcher, Point, Resolution, Series, SeriesQuery, read_series, read_series_with,
 };
 pub use store::{Store, StoreOptions};
-pub use table::{COLLECTOR, Commit, CompactOptions, Compacted, Pinned, Retained, Snapshot, Table};
+pub use table::{
+    COLLECTOR, Commit, CompactOptions, Compacted, Condition, Deleted, Pinned, Repaired, Retained, Rows, Snapshot, Table,
+    Version,
+};
+pub use verify::{Finding, Verified, VerifyOptions};

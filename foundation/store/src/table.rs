@@ -9,8 +9,12 @@
 
 mod commit;
 mod compact;
+mod delete;
+mod history;
 mod maintain;
 mod pin;
+mod repair;
+mod rows;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,8 +28,13 @@ use crate::store::Shared;
 use crate::{StoreError, TableName};
 
 pub use compact::{CompactOptions, Compacted};
+pub use delete::Deleted;
+pub use history::Version;
 pub use maintain::Retained;
 pub use pin::Pinned;
+pub(crate) use repair::QUARANTINE;
+pub use repair::Repaired;
+pub use rows::{Condition, Rows};
 
 /// Application id under which the collector commits the log offsets it has consumed.
 pub const COLLECTOR: &str = "daymark-collector";
@@ -74,6 +83,14 @@ pub struct Commit {
     pub writer: String,
 }
 
+impl Snapshot {
+    pub(crate) fn of(state: &State) -> Snapshot {
+        let consumed = state.txns.get(COLLECTOR).map_or(0, |&version| version.max(0) as u64);
+        let segments = state.live.values().cloned().collect();
+        Snapshot { version: state.version, consumed: LogOffset(consumed), segments }
+    }
+}
+
 impl Commit {
     /// The collector publishes `add`, and has consumed the log up to `consumed`.
     pub fn publish(add: Vec<SegmentFile>, consumed: LogOffset) -> Commit {
@@ -113,6 +130,10 @@ impl Table {
         (Arc::clone(&self.inner.shared.objects), self.inner.log.table.clone())
     }
 
+    pub(crate) fn log(&self) -> &LogDir {
+        &self.inner.log
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.inner.shared
     }
@@ -150,7 +171,7 @@ impl Table {
     /// the same commit again either succeeds or is `AlreadyConsumed`.
     pub async fn commit(&self, commit: Commit) -> Result<u64, StoreError> {
         let txn = Some((commit.writer, commit.consumed));
-        let change = commit::Change { add: commit.add, remove: commit.remove, txn };
+        let change = commit::Change { add: commit.add, remove: commit.remove, txn, ..commit::Change::default() };
         self.apply_change(change).await
     }
 
@@ -158,9 +179,7 @@ impl Table {
     fn publish(&self, state: &State) -> Snapshot {
         let mut snapshot = self.inner.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
         if snapshot.version != state.version {
-            let consumed = state.txns.get(COLLECTOR).map_or(0, |&version| version.max(0) as u64);
-            let segments = state.live.values().cloned().collect();
-            *snapshot = Snapshot { version: state.version, consumed: LogOffset(consumed), segments };
+            *snapshot = Snapshot::of(state);
         }
         snapshot.clone()
     }

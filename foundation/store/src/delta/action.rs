@@ -1,13 +1,14 @@
 //! The actions of a commit file, as JSON lines.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
 use daymark_model::{LogOffset, UnixNanos};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::segment::{IndexMeta, SegmentMeta};
+use crate::segment::{CHECKSUM_BLOCK_BYTES, IndexMeta, SegmentMeta};
 use crate::{StoreError, TableName};
 
 /// Writes of newer versions may add kinds of actions; what is none of these is left alone.
@@ -69,6 +70,21 @@ impl Metadata {
             configuration: BTreeMap::new(),
             created_time: Some(created_ms),
         }
+    }
+
+    /// With the columns of `table` that it lacks, after its own; none when it lacks none. What is in the table already
+    /// has null in them.
+    pub(crate) fn evolved(&self, table: TableName) -> Option<Metadata> {
+        let mut schema: Value = serde_json::from_str(&self.schema_string).ok()?;
+        let fields = schema.get_mut("fields")?.as_array_mut()?;
+        let mut ours = delta_schema(&table.schema());
+        let mut added = std::mem::take(ours.get_mut("fields")?.as_array_mut()?);
+        added.retain(|field| !fields.iter().any(|there| there["name"] == field["name"]));
+        if added.is_empty() {
+            return None;
+        }
+        fields.extend(added);
+        Some(Metadata { schema_string: schema.to_string(), ..self.clone() })
     }
 }
 
@@ -163,6 +179,21 @@ pub(crate) fn decode_commit(text: &[u8]) -> Result<Vec<Action>, String> {
 const TAG_TIME: &str = "daymark.time";
 const TAG_OFFSETS: &str = "daymark.offsets";
 const TAG_INDEX: &str = "daymark.index";
+const TAG_CHECKSUMS: &str = "daymark.crc32c";
+
+/// `<block bytes>:<8 hex digits a block>`.
+fn checksums_text(checksums: &[u32]) -> String {
+    checksums.iter().fold(format!("{CHECKSUM_BLOCK_BYTES}:"), |text, checksum| text + &format!("{checksum:08x}"))
+}
+
+/// None for another size of blocks: then the file has no checksums.
+fn checksums_of(text: &str) -> Option<Arc<[u32]>> {
+    let (block, digits) = text.split_once(':')?;
+    if block.parse() != Ok(CHECKSUM_BLOCK_BYTES) || digits.len() % 8 != 0 || !digits.is_ascii() {
+        return None;
+    }
+    (0..digits.len()).step_by(8).map(|at| u32::from_str_radix(&digits[at..at + 8], 16).ok()).collect()
+}
 
 fn pair(text: &str) -> Option<(u64, u64)> {
     let (first, last) = text.split_once('-')?;
@@ -174,6 +205,9 @@ pub(crate) fn add_of(segment: &SegmentMeta) -> Add {
     let mut tags = BTreeMap::new();
     tags.insert(TAG_TIME.to_owned(), Some(format!("{}-{}", segment.time.0.0, segment.time.1.0)));
     tags.insert(TAG_OFFSETS.to_owned(), Some(format!("{}-{}", segment.offsets.0, segment.offsets.1)));
+    if !segment.checksums.is_empty() {
+        tags.insert(TAG_CHECKSUMS.to_owned(), Some(checksums_text(&segment.checksums)));
+    }
     if let Some(index) = &segment.index {
         tags.insert(TAG_INDEX.to_owned(), Some(format!("{}:{}:{}", index.path, index.bytes, index.rows_per_page)));
     }
@@ -224,6 +258,7 @@ pub(crate) fn segment_of(add: Add, table: TableName) -> SegmentMeta {
         offsets: (LogOffset(first_offset), LogOffset(last_offset)),
         index,
         modified_ms: add.modification_time,
+        checksums: tag(TAG_CHECKSUMS).and_then(checksums_of).unwrap_or_default(),
         stats: stats_text.into(),
     }
 }
@@ -274,7 +309,7 @@ fn delta_type(data_type: &DataType) -> Value {
 }
 
 fn delta_schema(schema: &Schema) -> Value {
-    let field = |field: &std::sync::Arc<Field>| {
+    let field = |field: &Arc<Field>| {
         json!({
             "name": field.name(),
             "type": delta_type(field.data_type()),
@@ -299,6 +334,7 @@ mod tests {
             offsets: (LogOffset(3), LogOffset(9)),
             index: Some(IndexMeta { path: "_idx/01J.idx".into(), bytes: 12, rows_per_page: 1024 }),
             modified_ms: 17,
+            checksums: [7, 0xffff_ffff].into(),
             stats: r#"{"numRecords":7}"#.into(),
         };
         assert_eq!(segment_of(add_of(&segment), TableName::Logs), segment);

@@ -93,7 +93,7 @@ fn encode(actions: &[Action]) -> parquet::errors::Result<Vec<u8>> {
 }
 
 /// Reads the actions of a checkpoint.
-pub(super) async fn read_checkpoint(objects: &Arc<dyn ObjectStore>, path: &Path) -> Result<Vec<Action>, StoreError> {
+pub(crate) async fn read_checkpoint(objects: &Arc<dyn ObjectStore>, path: &Path) -> Result<Vec<Action>, StoreError> {
     let bytes = objects.get(path).await?.bytes().await?;
     let at = path.to_string();
     tokio::task::spawn_blocking(move || decode(bytes).map_err(|error| StoreError::parquet(&at, error)))

@@ -102,21 +102,26 @@ impl LogDir {
 
     /// Applies the commits after `state`, in order, until there is none.
     async fn follow(&self, state: &mut State) -> Result<(), StoreError> {
-        loop {
-            let version = state.next_version();
-            let path = commit_path(&self.table, version);
-            let got = match self.objects.get(&path).await {
-                Err(object_store::Error::NotFound { .. }) => return Ok(()),
-                got => got?,
-            };
-            let torn = |reason| StoreError::TornCommit { path: path.to_string(), reason };
-            if got.meta.size > MAX_COMMIT_BYTES {
-                return Err(torn(format!("{} bytes is more than any commit has", got.meta.size)));
-            }
-            let actions = decode_commit(&got.bytes().await?).map_err(torn)?;
-            state.apply(actions, self.name, self.table.as_ref())?;
-            state.version = Some(version);
+        while self.step(state).await?.is_some() {}
+        Ok(())
+    }
+
+    /// Applies the commit after `state`, and returns its version; none when there is none.
+    pub(crate) async fn step(&self, state: &mut State) -> Result<Option<u64>, StoreError> {
+        let version = state.next_version();
+        let path = commit_path(&self.table, version);
+        let got = match self.objects.get(&path).await {
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            got => got?,
+        };
+        let torn = |reason| StoreError::TornCommit { path: path.to_string(), reason };
+        if got.meta.size > MAX_COMMIT_BYTES {
+            return Err(torn(format!("{} bytes is more than any commit has", got.meta.size)));
         }
+        let actions = decode_commit(&got.bytes().await?).map_err(torn)?;
+        state.apply(actions, self.name, self.table.as_ref())?;
+        state.version = Some(version);
+        Ok(Some(version))
     }
 
     /// Reads the table from its newest readable checkpoint on.
@@ -168,7 +173,7 @@ impl LogDir {
     }
 
     /// The version `_last_checkpoint` names. It is a hint: one that cannot be read counts as absent.
-    async fn last_checkpoint(&self) -> Result<Option<u64>, StoreError> {
+    pub(crate) async fn last_checkpoint(&self) -> Result<Option<u64>, StoreError> {
         let path = self.table.clone().join("_delta_log").join("_last_checkpoint");
         match self.objects.get(&path).await {
             Err(object_store::Error::NotFound { .. }) => Ok(None),

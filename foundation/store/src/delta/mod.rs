@@ -11,7 +11,7 @@ mod checkpoint;
 mod log;
 mod state;
 
-pub(crate) use action::{Action, Metadata, Protocol, Remove, Txn, add_of, encode_commit};
-pub(crate) use checkpoint::{CheckpointContent, write_checkpoint};
-pub(crate) use log::{LogDir, commit_path};
+pub(crate) use action::{Action, Add, Metadata, Protocol, Remove, Txn, add_of, decode_commit, encode_commit};
+pub(crate) use checkpoint::{CheckpointContent, read_checkpoint, write_checkpoint};
+pub(crate) use log::{LogDir, LogFiles, checkpoint_path, commit_path};
 pub(crate) use state::State;

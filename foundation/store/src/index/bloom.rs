@@ -57,6 +57,7 @@ impl BloomBuilder {
 }
 
 /// The filters of all pages.
+#[derive(PartialEq)]
 pub(super) struct PageBlooms {
     /// Where the words of each page begin, and the end of the last.
     starts: Vec<usize>,

@@ -87,6 +87,39 @@ impl TextIndex {
         Ok(pages.map_or(RowChoice::All, |pages| pages.rows(self.rows_per_page, self.rows)))
     }
 
+    /// The first thing that `other` says otherwise about the same rows.
+    ///
+    /// # Errors
+    /// When an index contradicts itself.
+    pub(crate) fn disagreement(&self, other: &TextIndex) -> Result<Option<String>, StoreError> {
+        if self.blooms != other.blooms {
+            return Ok(Some("the bloom filters of pages are not those of the rows".to_owned()));
+        }
+        guard(|| {
+            let io = |error| StoreError::io(Path::new("terms"), error);
+            let mut ours = self.terms.terms().stream().map_err(io)?;
+            let mut theirs = other.terms.terms().stream().map_err(io)?;
+            loop {
+                let more = (ours.advance(), theirs.advance());
+                if more == (false, false) {
+                    return Ok(None);
+                }
+                if more != (true, true) || ours.key() != theirs.key() {
+                    let word = if more.0 { ours.key() } else { theirs.key() };
+                    let word = String::from_utf8_lossy(word).into_owned();
+                    return Ok(Some(format!("its words are not those of the rows, from {word:?} on")));
+                }
+                let (mut wanted, mut there) = (PageSet::none(self.pages), PageSet::none(self.pages));
+                self.collect(ours.value(), &mut wanted)?;
+                other.collect(theirs.value(), &mut there)?;
+                if wanted != there {
+                    let word = String::from_utf8_lossy(ours.key()).into_owned();
+                    return Ok(Some(format!("{word:?} is on other pages of rows")));
+                }
+            }
+        })
+    }
+
     /// `None`: the index cannot tell.
     fn pages_for(&self, query: &BodyQuery) -> Result<Option<PageSet>, StoreError> {
         Ok(match query {

@@ -8,6 +8,7 @@
 //! - what cannot be reached or read is named in the receipt, never left out silently;
 //! - an index only chooses rows to look at, filters decide.
 
+mod columns;
 mod filter;
 mod newest;
 mod rows;

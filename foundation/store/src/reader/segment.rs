@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use daymark_model::{TimeRange, UnixNanos};
 use futures::stream::BoxStream;
@@ -13,6 +14,7 @@ use parquet::arrow::arrow_reader::{ArrowPredicate, ArrowPredicateFn, ArrowReader
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::file::metadata::ParquetMetaData;
 
+use super::columns::{self, schema_of};
 use super::source;
 use super::{ReadSpec, RowChoice};
 use crate::{BodyQuery, SegmentMeta, StoreError, Table};
@@ -86,18 +88,21 @@ impl Segment {
         if let Some(selection) = selection {
             builder = builder.with_row_selection(selection);
         }
-        if let Some(columns) = &spec.columns {
-            builder = builder.with_projection(projection(&footer, columns)?);
-        }
+        let wanted = schema_of(self.table.name(), spec.columns.as_deref())?;
+        builder = builder.with_projection(self.projection(&footer, &wanted)?);
         if !spec.filters.is_empty() {
-            builder = builder.with_row_filter(row_filter(&footer, spec)?);
+            builder = builder.with_row_filter(self.row_filter(&footer, spec)?);
         }
         if let Some(limit) = spec.limit {
             builder = builder.with_limit(limit);
         }
         let path = self.path();
         let stream = builder.build().map_err(|error| StoreError::parquet(&path, error))?;
-        Ok(stream.map_err(move |error| StoreError::parquet(&path, error)).boxed())
+        let conform = move |batch: parquet::errors::Result<RecordBatch>| {
+            let batch = batch.map_err(|error| StoreError::parquet(&path, error))?;
+            Ok(columns::conform(batch, &wanted)?)
+        };
+        Ok(stream.map(conform).boxed())
     }
 
     /// Rows that may match `query`, by the text index. A missing or damaged index means all rows.
@@ -175,19 +180,23 @@ impl Segment {
     pub(super) fn is_unreadable(error: &StoreError) -> bool {
         matches!(error, StoreError::Parquet { .. } | StoreError::Object(_))
     }
-}
 
-fn projection(footer: &ArrowReaderMetadata, columns: &[String]) -> Result<ProjectionMask, ArrowError> {
-    let roots = columns.iter().map(|column| footer.schema().index_of(column)).collect::<Result<Vec<_>, _>>()?;
-    Ok(ProjectionMask::roots(footer.parquet_schema(), roots))
-}
-
-fn row_filter(footer: &ArrowReaderMetadata, spec: &ReadSpec) -> Result<RowFilter, ArrowError> {
-    let mut predicates: Vec<Box<dyn ArrowPredicate>> = Vec::with_capacity(spec.filters.len());
-    for filter in &spec.filters {
-        let mask = projection(footer, filter.columns())?;
-        let filter = filter.clone();
-        predicates.push(Box::new(ArrowPredicateFn::new(mask, move |batch| filter.test(&batch))));
+    /// The columns of `wanted` that the file has.
+    fn projection(&self, footer: &ArrowReaderMetadata, wanted: &Schema) -> Result<ProjectionMask, ArrowError> {
+        let there = columns::present(wanted, footer.schema(), self.table.name().nanos_column());
+        let roots = there.iter().map(|column| footer.schema().index_of(column)).collect::<Result<Vec<_>, _>>()?;
+        Ok(ProjectionMask::roots(footer.parquet_schema(), roots))
     }
-    Ok(RowFilter::new(predicates))
+
+    fn row_filter(&self, footer: &ArrowReaderMetadata, spec: &ReadSpec) -> Result<RowFilter, ArrowError> {
+        let mut predicates: Vec<Box<dyn ArrowPredicate>> = Vec::with_capacity(spec.filters.len());
+        for filter in &spec.filters {
+            let wanted = schema_of(self.table.name(), Some(filter.columns()))?;
+            let mask = self.projection(footer, &wanted)?;
+            let filter = filter.clone();
+            let test = move |batch| filter.test(&columns::conform(batch, &wanted)?);
+            predicates.push(Box::new(ArrowPredicateFn::new(mask, test)));
+        }
+        Ok(RowFilter::new(predicates))
+    }
 }

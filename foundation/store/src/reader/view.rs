@@ -6,6 +6,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use daymark_model::{LogOffset, Receipt, TenantId, TimeRange};
 
+use super::columns::{conform, schema_of};
 use super::{Filter, ReadSpec, RowChoice, Segment};
 use crate::lost;
 use crate::segment::BLOOM_COLUMNS;
@@ -108,6 +109,10 @@ impl Reader {
         if rows.behind {
             receipt.warn(format!("the newest acknowledged rows of {name} are still being applied: ask again for them"));
         }
+        // A collector of another version may have other columns.
+        let wanted = schema_of(name, columns.as_deref())?;
+        let conforming = rows.batches.into_iter().map(|batch| conform(batch, &wanted));
+        rows.batches = conforming.collect::<Result<_, _>>()?;
         self.warn_of_losses(range, &mut receipt).await;
         rows.through = rows.through.max(snapshot.consumed);
         receipt.segments_total = snapshot.segments.len() as u64;

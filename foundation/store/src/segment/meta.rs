@@ -6,6 +6,14 @@ use std::sync::Arc;
 use daymark_model::{LogOffset, TimeRange, UnixNanos};
 use serde_json::Value;
 
+/// Bytes of a Parquet file that one checksum covers.
+pub const CHECKSUM_BLOCK_BYTES: usize = 1 << 20;
+
+/// The checksums of `file`.
+pub(crate) fn checksums(file: &[u8]) -> Arc<[u32]> {
+    file.chunks(CHECKSUM_BLOCK_BYTES).map(crc32c::crc32c).collect()
+}
+
 /// A published segment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SegmentMeta {
@@ -23,6 +31,9 @@ pub struct SegmentMeta {
     pub index: Option<IndexMeta>,
     /// When it was written, milliseconds since the epoch.
     pub modified_ms: i64,
+    /// CRC32C of each [`CHECKSUM_BLOCK_BYTES`] of the Parquet file; empty where another writer, or an older version, wrote
+    /// it: Parquet pages have no checksums of their own.
+    pub checksums: Arc<[u32]>,
     /// Delta statistics as JSON text: `numRecords`, `minValues`, `maxValues`, `nullCount`.
     pub stats: Arc<str>,
 }

@@ -5,6 +5,7 @@ mod properties;
 mod stats;
 mod write;
 
-pub use meta::{IndexMeta, SegmentFile, SegmentMeta};
+pub(crate) use meta::checksums;
+pub use meta::{CHECKSUM_BLOCK_BYTES, IndexMeta, SegmentFile, SegmentMeta};
 pub(crate) use properties::BLOOM_COLUMNS;
 pub use write::{SegmentOptions, write_segment, write_segment_from};

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::properties::writer_properties;
 use super::stats::segment_stats;
-use super::{IndexMeta, SegmentFile, SegmentMeta};
+use super::{IndexMeta, SegmentFile, SegmentMeta, checksums};
 use crate::index::{IndexBuilder, build_index};
 use crate::ulid::new_ulid;
 use crate::{StoreError, Table, TableName};
@@ -153,6 +153,7 @@ async fn store(table: &Table, stem: &str, encoded: Encoded, rows_per_page: u32) 
     let Encoded { bytes, footer, index } = encoded;
     let path = format!("{stem}.parquet");
     let size = bytes.len() as u64;
+    let checksums = checksums(&bytes);
     put(table, &path, bytes.into()).await?;
     let mut index_meta = None;
     if let Some(packed) = index {
@@ -169,6 +170,7 @@ async fn store(table: &Table, stem: &str, encoded: Encoded, rows_per_page: u32) 
         offsets: stats.offsets,
         index: index_meta,
         modified_ms: (table.shared().options.clock.now().0 / 1_000_000) as i64,
+        checksums,
         stats: stats.json.into(),
     };
     Ok(SegmentFile { meta })

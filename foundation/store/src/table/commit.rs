@@ -7,14 +7,17 @@ use object_store::path::Path;
 use object_store::{ObjectStore, PutMode};
 
 use super::Table;
-use crate::delta::{Action, Metadata, Protocol, Remove, State, Txn, add_of, commit_path, encode_commit};
+use crate::delta::{Action, Add, Metadata, Protocol, Remove, State, Txn, add_of, commit_path, encode_commit};
 use crate::segment::SegmentFile;
 use crate::ulid::new_ulid;
 use crate::{StoreError, TableName};
 
 /// What a commit changes. Maintenance consumes no log offset.
+#[derive(Default)]
 pub(super) struct Change {
     pub(super) add: Vec<SegmentFile>,
+    /// Live segments whose rows stay the same, with another index.
+    pub(super) update: Vec<SegmentFile>,
     pub(super) remove: Vec<String>,
     pub(super) txn: Option<(String, LogOffset)>,
 }
@@ -31,7 +34,8 @@ impl Change {
                 return Err(StoreError::AlreadyConsumed { table: table(), offered: *offered, current });
             }
         }
-        if let Some(path) = self.remove.iter().find(|path| !state.live.contains_key(*path)) {
+        let updated = self.update.iter().map(|segment| &segment.meta.path);
+        if let Some(path) = self.remove.iter().chain(updated).find(|path| !state.live.contains_key(*path)) {
             return Err(StoreError::NotLive { table: table(), path: path.clone() });
         }
         let known = |path: &String| state.live.contains_key(path) || state.tombstones.contains_key(path);
@@ -49,6 +53,9 @@ impl Change {
             actions.push(Action { protocol: Some(Protocol::OURS), ..Action::default() });
             actions.push(Action { meta_data: Some(Metadata::new(name, id, now_ms)), ..Action::default() });
         }
+        if let Some(evolved) = state.metadata.as_ref().and_then(|metadata| metadata.evolved(name)) {
+            actions.push(Action { meta_data: Some(evolved), ..Action::default() });
+        }
         if let Some((writer, consumed)) = &self.txn {
             let txn = Txn { app_id: writer.clone(), version: consumed.0 as i64, last_updated: Some(now_ms) };
             actions.push(Action { txn: Some(txn), ..Action::default() });
@@ -59,6 +66,10 @@ impl Change {
         }
         for added in &self.add {
             actions.push(Action { add: Some(add_of(&added.meta)), ..Action::default() });
+        }
+        for updated in &self.update {
+            let add = Add { data_change: false, ..add_of(&updated.meta) };
+            actions.push(Action { add: Some(add), ..Action::default() });
         }
         actions
     }

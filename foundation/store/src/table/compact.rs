@@ -104,7 +104,7 @@ impl Table {
             bytes_after: bytes(&merger.meta),
         };
         let remove = inputs.iter().map(|input| input.path.clone()).collect();
-        match self.apply_change(Change { add: vec![merger], remove, txn: None }).await {
+        match self.apply_change(Change { add: vec![merger], remove, ..Change::default() }).await {
             Ok(_) => Ok(Some(done)),
             // Retention or another compactor was first.
             Err(StoreError::NotLive { .. }) => Ok(None),
@@ -195,6 +195,7 @@ mod tests {
             offsets: (LogOffset(number), LogOffset(number)),
             index: None,
             modified_ms: 0,
+            checksums: [].into(),
             stats: "{}".into(),
         })
     }

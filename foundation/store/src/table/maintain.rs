@@ -1,6 +1,6 @@
 //! What keeps a table small: checkpoints, retention by age, deletion of files nobody needs.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Release};
 
@@ -42,22 +42,32 @@ impl Table {
         };
         if !old.is_empty() {
             let remove = old.iter().map(|segment| segment.path.clone()).collect();
-            match self.apply_change(Change { add: Vec::new(), remove, txn: None }).await {
+            match self.apply_change(Change { remove, ..Change::default() }).await {
                 Ok(_) => {}
                 // A compaction was first: what it merged is dropped next time.
                 Err(StoreError::NotLive { .. }) => done = Retained::default(),
                 Err(error) => return Err(error),
             }
         }
-        done.files_deleted = self.vacuum().await?;
+        let options = &self.inner.shared.options;
+        done.files_deleted = self.vacuum(options.delete_grace_ms, options.log_grace_ms).await?;
         Ok(done)
+    }
+
+    /// Deletes at once what only older versions need: files of removed segments, commits and older checkpoints. Answers
+    /// of queries that hold an older version become partial. Returns how many files.
+    ///
+    /// # Errors
+    /// As [`Table::checkpoint`].
+    pub async fn purge(&self) -> Result<u64, StoreError> {
+        self.checkpoint().await?;
+        self.vacuum(0, 0).await
     }
 
     /// Deletes files of removed segments, of segments that never were committed, and log files a checkpoint covers,
     /// each after its grace.
-    async fn vacuum(&self) -> Result<u64, StoreError> {
-        let options = &self.inner.shared.options;
-        let now_ms = options.clock.now().0 / 1_000_000;
+    async fn vacuum(&self, delete_grace_ms: u64, log_grace_ms: u64) -> Result<u64, StoreError> {
+        let now_ms = self.inner.shared.options.clock.now().0 / 1_000_000;
         let mut state = self.inner.state.lock().await;
         self.inner.log.refresh(&mut state).await?;
         if state.version.is_none() {
@@ -69,13 +79,13 @@ impl Table {
         let log_files = self.inner.log.list().await?;
         let mut delete: Vec<Path> = Vec::new();
         if let Some((newest, _)) = log_files.checkpoints.last() {
-            let old = |meta: &ObjectMeta| age_ms(meta, now_ms) > options.log_grace_ms;
+            let old = |meta: &ObjectMeta| log_grace_ms == 0 || age_ms(meta, now_ms) > log_grace_ms;
             let covered = log_files.commits.iter().filter(|(version, _)| version <= newest);
             let superseded = log_files.checkpoints.iter().filter(|(version, _)| version < newest);
             let covered = covered.chain(superseded).filter(|(_, meta)| old(meta));
             delete.extend(covered.map(|(_, meta)| meta.location.clone()));
         }
-        let ended = |removed_ms: &i64| (*removed_ms).max(0) as u64 + options.delete_grace_ms <= now_ms;
+        let ended = |removed_ms: &i64| (*removed_ms).max(0) as u64 + delete_grace_ms <= now_ms;
         let dead: Vec<String> = state.tombstones.iter().filter(|(_, ms)| ended(ms)).map(|(p, _)| p.clone()).collect();
         for path in &dead {
             delete.push(self.path_of(path));
@@ -97,12 +107,7 @@ impl Table {
 
     /// Old files in the table's directory that no action of the log names: their writer died before its commit.
     async fn orphans(&self, state: &State, now_ms: u64) -> Result<Vec<Path>, StoreError> {
-        let named: HashSet<Path> = state
-            .live
-            .keys()
-            .chain(state.tombstones.keys())
-            .flat_map(|path| [self.path_of(path), self.path_of(&index_path(path))])
-            .collect();
+        let named = self.named(state);
         let grace_ms = self.inner.shared.options.orphan_grace_ms;
         let log = self.path_of("_delta_log");
         let listed: Vec<ObjectMeta> = self.inner.log.objects.list(Some(&self.inner.log.table)).try_collect().await?;
@@ -113,6 +118,16 @@ impl Table {
                 && age_ms(meta, now_ms) > grace_ms
         };
         Ok(listed.into_iter().filter(orphan).map(|meta| meta.location).collect())
+    }
+
+    /// Files of segments that are live or taken out not long ago. The index of a live one is where its commit says.
+    pub(crate) fn named(&self, state: &State) -> BTreeSet<Path> {
+        let live = state.live.values().flat_map(|segment| {
+            let index = segment.index.as_ref().map(|index| self.path_of(&index.path));
+            [Some(self.path_of(&segment.path)), index].into_iter().flatten()
+        });
+        let dead = state.tombstones.keys().flat_map(|path| [self.path_of(path), self.path_of(&index_path(path))]);
+        live.chain(dead).collect()
     }
 
     /// Writes a checkpoint of the newest version now.

@@ -17,6 +17,7 @@ fn unwritten(number: u64) -> SegmentFile {
         offsets: (LogOffset(number), LogOffset(number)),
         index: None,
         modified_ms: 0,
+        checksums: [].into(),
         stats: stats.into(),
     };
     SegmentFile { meta }

@@ -1,13 +1,17 @@
 //! Tests of the crate as a whole: tables on a real directory.
 
+mod columns;
 mod commits;
 mod compaction;
 mod crash;
 mod damage;
+mod delete;
 mod many_files;
+mod many_writers;
 mod pinning;
 mod reading;
 mod remote;
 mod samples;
 mod sim;
 mod upkeep;
+mod verify;
