@@ -10,5 +10,6 @@ mod limits;
 mod mutation;
 mod operation;
 mod roles;
+mod tables;
 mod tidy;
 mod upgrade;

@@ -1,5 +1,7 @@
 //! The command line.
 
+pub(crate) mod store_command;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -40,6 +42,9 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Make a data directory from a backup.
     Restore(RestoreArgs),
+    /// Work on the tables: check, list versions, repair, delete rows.
+    #[command(subcommand)]
+    Store(store_command::StoreCommand),
     /// Run the demo: a small shop that breaks, pages and recovers.
     Demo(DemoArgs),
     /// One service of the demo shop.

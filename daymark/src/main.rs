@@ -40,6 +40,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Log(cli::LogCommand::Verify { dir }) => commands::log::verify(&dir, std::io::stdout()),
         Command::Backup(args) => commands::backup::backup(args).await,
         Command::Restore(args) => commands::backup::restore(&args),
+        Command::Store(command) => commands::store::run(command).await,
         Command::Demo(args) => commands::demo::run(args).await,
         Command::DemoService(args) => commands::demo::serve(args).await,
     }
@@ -48,7 +49,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
 #[expect(clippy::print_stderr, reason = "the last word of the program")]
 fn fail(error: &anyhow::Error) -> std::process::ExitCode {
     eprintln!("daymark: {}", told(error));
-    std::process::ExitCode::FAILURE
+    match error.is::<commands::store::WrongUsage>() {
+        true => std::process::ExitCode::from(2),
+        false => std::process::ExitCode::FAILURE,
+    }
 }
 
 /// The message and its causes; a cause that the message already contains is not said twice.

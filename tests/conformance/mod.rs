@@ -136,7 +136,7 @@ fn text(cell: &Value) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn deltalake_and_polars_read_all_tables_while_we_write_and_compact() {
+async fn deltalake_polars_and_duckdb_read_all_tables_while_we_write_and_compact() {
     let arguments = ["--compact-interval-ms", "300"].map(str::to_owned).into();
     let system = System::start(SystemOptions { seal_interval_ms: Some(500), arguments, ..SystemOptions::default() });
     let mut client = Client::new(system.otlp_http(), 11);
@@ -158,15 +158,19 @@ async fn deltalake_and_polars_read_all_tables_while_we_write_and_compact() {
             let read = &counts[table];
             assert!(read["polars"].as_u64().unwrap_or(0) > 0, "{table}: {counts}");
             assert_eq!(read["polars"], read["deltalake"], "{table}: {counts}");
+            assert_eq!(read["duckdb"], read["deltalake"], "{table}: {counts}");
+            assert_eq!(read["duckdb_null_offsets"], 0, "{table}: {counts}");
         }
     }
     let client = load.await.unwrap();
-    // After the last seal both readers find everything that was acknowledged.
+    // After the last seal all readers find everything that was acknowledged.
     let expected = client.acknowledged;
     let started = std::time::Instant::now();
     loop {
         let counts = tokio::task::block_in_place(|| python("read_tables.py", &arguments));
-        if counts["spans"]["polars"] == expected.spans && counts["logs"]["deltalake"] == expected.logs {
+        let (spans, logs) = (&counts["spans"], &counts["logs"]);
+        if spans["polars"] == expected.spans && logs["deltalake"] == expected.logs {
+            assert_eq!((&spans["duckdb"], &logs["duckdb"]), (&spans["polars"], &logs["polars"]), "{counts}");
             assert!(counts["traces"]["polars"].as_u64().unwrap() > 0, "{counts}");
             break;
         }

@@ -6,3 +6,4 @@ pub(crate) mod demo;
 pub(crate) mod log;
 pub(crate) mod output;
 pub(crate) mod sql;
+pub(crate) mod store;

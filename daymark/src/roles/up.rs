@@ -54,7 +54,9 @@ pub(crate) async fn run_until(args: UpArgs, drain: Drain) -> anyhow::Result<()> 
 
     access.follow(&drain);
     let receive = ReceiveOptions { keys: taken.clone(), ..ReceiveOptions::new(agent.ledger()) };
-    intake_routes.complete(http_router(Arc::new(agent.clone()), receive.clone()));
+    // For tools beside this process, as `daymark collector` does.
+    let internal = guard::with_key(collector.internal_router(), keys::internal(&args.data.data_dir)?)?;
+    intake_routes.complete(http_router(Arc::new(agent.clone()), receive.clone()).merge(internal));
     drain.spawn(serve_grpc(grpc, Arc::new(agent.clone()), receive, drain.clone()));
     let definitions_routes = guard::for_default_tenant(dashboards.merge(alerts.router()), taken.clone());
     service_routes.complete(query::router(reader, hot, taken, &args.queries)?.merge(definitions_routes));
