@@ -11,7 +11,8 @@ use super::view::{
 use super::wire::{Field, Fields, Parse};
 use crate::Problem;
 
-/// Flag of a point that says that there was nothing to record.
+/// Flag of a point that says that there was nothing to record. It carries no value, and zero counts of a histogram would
+/// look like a reset.
 const NO_RECORDED_VALUE: u32 = 1;
 const POINT_TIMES: Implausible = Implausible {
     early: "data point with a time before the year 2000: times are nanoseconds since 1970",
@@ -189,6 +190,9 @@ impl<'a> PointScratch<'a> {
     }
 
     fn view(&self, raw: &RawPoint, layout: Layout, times: TimeBounds) -> Judged<PointView<'_, 'a>> {
+        if raw.flags & NO_RECORDED_VALUE != 0 {
+            return Err("data point with the flag for no recorded value: such marks are not kept");
+        }
         let value = match layout {
             Layout::Gauge | Layout::Sum => PointValue::Number(number(raw)?),
             Layout::Histogram => PointValue::Histogram(self.histogram(raw)?),
@@ -251,10 +255,7 @@ impl<'a> PointScratch<'a> {
 
 /// The value of a number point.
 fn number(raw: &RawPoint) -> Judged<Number> {
-    raw.number.ok_or(match raw.flags & NO_RECORDED_VALUE {
-        0 => "number data point without a value",
-        _ => "data point with the flag for no recorded value: such marks are not kept",
-    })
+    raw.number.ok_or("number data point without a value")
 }
 
 /// The buckets and the sum of their counts, none when it overflows.

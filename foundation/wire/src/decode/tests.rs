@@ -236,6 +236,14 @@ fn impossible_items_are_rejected_by_name() {
         (Signal::Metrics, number_with(NOW, None, one), None),
         (Signal::Metrics, number_with(NOW, None, |_| ()), Some("without a value")),
         (Signal::Metrics, number_with(NOW, None, |out| put_number(out, 8, 1)), Some("no recorded value")),
+        (
+            Signal::Metrics,
+            number_with(NOW, None, |out| {
+                one(out);
+                put_number(out, 8, 1)
+            }),
+            Some("no recorded value"),
+        ),
         (Signal::Metrics, number_with(NOW, Some(1), one), None),
         (Signal::Metrics, number_with(NOW, Some(2), one), None),
         (Signal::Metrics, number_with(NOW, Some(0), one), Some("aggregation temporality")),

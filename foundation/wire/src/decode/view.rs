@@ -219,7 +219,7 @@ pub struct PointView<'s, 'a> {
     pub start_time: UnixNanos,
     /// Time of the value, or end of what is counted; never 0.
     pub time: UnixNanos,
-    /// Bit 0: no value was recorded (the series ended).
+    /// Bit 0, no value was recorded, is never set: such points are rejected.
     pub flags: u32,
     /// Example measurements.
     pub exemplars: Exemplars<'s, 'a>,
@@ -230,7 +230,7 @@ pub struct PointView<'s, 'a> {
 /// Value of a data point, by kind.
 #[derive(Clone, Copy, Debug)]
 pub enum PointValue<'s> {
-    /// Of a gauge or sum; none when no value was recorded.
+    /// Of a gauge or sum.
     Number(Number),
     /// Of an explicit-bucket histogram.
     Histogram(HistogramView<'s>),

@@ -299,7 +299,7 @@ impl Generator {
             start_time_unix_nano: self.time(),
             time_unix_nano: self.time(),
             exemplars: self.list(2, Generator::exemplar),
-            flags: self.below(2) as u32,
+            flags: u32::from(self.below(16) == 0),
             value,
         }
     }
@@ -321,7 +321,7 @@ impl Generator {
             bucket_counts,
             explicit_bounds,
             exemplars: self.list(2, Generator::exemplar),
-            flags: self.below(2) as u32,
+            flags: u32::from(self.below(16) == 0),
             min: self.maybe(Generator::double),
             max: self.maybe(Generator::double),
         }
@@ -346,7 +346,7 @@ impl Generator {
             zero_count,
             positive,
             negative,
-            flags: self.below(2) as u32,
+            flags: u32::from(self.below(16) == 0),
             exemplars: self.list(2, Generator::exemplar),
             min: self.maybe(Generator::double),
             max: self.maybe(Generator::double),
@@ -363,7 +363,7 @@ impl Generator {
             count: self.number(),
             sum: self.double(),
             quantile_values: self.list(3, quantile),
-            flags: self.below(2) as u32,
+            flags: u32::from(self.below(16) == 0),
         }
     }
 }

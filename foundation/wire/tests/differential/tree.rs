@@ -223,7 +223,7 @@ fn log(log: &LogRecord) -> Option<String> {
     ))
 }
 
-/// A line for a point with these fields, unless its times are invalid.
+/// A line for a point with these fields, unless its times are invalid or it says that there was nothing to record.
 fn point(
     times: (u64, u64),
     flags: u32,
@@ -234,7 +234,7 @@ fn point(
     let (start, time) = times;
     let exemplars: String = exemplars.iter().map(exemplar_line).collect();
     let line = format!("point {start}..{time} {flags} {value} {} {exemplars}", key_values(attributes));
-    (time != 0 && storable(time) && storable(start)).then_some(line)
+    (time != 0 && storable(time) && storable(start) && flags & 1 == 0).then_some(line)
 }
 
 fn exemplar_line(exemplar: &Exemplar) -> String {
