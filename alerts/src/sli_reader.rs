@@ -298,6 +298,7 @@ mod tests {
         };
         Series {
             id: 1,
+            metric: "m".into(),
             service: "a".into(),
             attributes: BTreeMap::from([("status.code".into(), status.into())]),
             resource_attributes: BTreeMap::new(),

@@ -42,7 +42,7 @@ async fn compact(shared: &Shared, skipped: &mut Skipped) -> Result<(), StoreErro
     for tenant in shared.store.tenants().await? {
         for table in TableName::ALL {
             let hours = shared.options.retention.hours(table);
-            let mut options = shared.options.compact.clone();
+            let mut options = shared.options.compact.for_table(table);
             options.window_ns = options.window_ns.min((hours.saturating_mul(HOUR_NS) / RETENTION_PARTS).max(1));
             let skip = skipped.entry((tenant.clone(), table)).or_default();
             // One table in trouble does not stop the others.

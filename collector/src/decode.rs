@@ -23,7 +23,7 @@ use crate::columns::LogRow;
 use crate::correlate::{CorrelationKey, find};
 use crate::error::CollectorError;
 use crate::resources::Resource;
-use crate::rollup::{Metric, PointResource, unsupported};
+use crate::rollup::{Catalogue, Metric, PointResource, unsupported};
 use crate::stitch::SpanFacts;
 use crate::tenant::{Tenant, at};
 use crate::{CollectorOptions, admit};
@@ -195,18 +195,24 @@ impl Stage<'_> {
 
     fn point(&mut self, point: &PointView<'_, '_>) {
         let Some(resource) = &self.resource else { return };
-        if !self.tenant.rollups.wanted().contains(&true) || unsupported(point).is_some() {
+        let catalogue_wanted = self.wants(TableName::Series);
+        if !(catalogue_wanted || self.tenant.rollups.wanted().contains(&true)) || unsupported(point).is_some() {
             return;
         }
         let from = PointResource { service: &resource.service, text: &resource.text, hash: resource.hash };
-        self.tenant.rollups.add(&self.metric, &from, point);
+        let Tenant { rollups, series, .. } = &mut *self.tenant;
+        let catalogue = catalogue_wanted.then_some(Catalogue { columns: series, offset: self.offset });
+        rollups.add(&self.metric, &from, point, catalogue);
         self.counted();
     }
 
     /// Of the items, so they name no service that the items did not.
     fn derived(&mut self, view: &DerivedView<'_>, sketch: &Sketch) {
-        if self.tenant.rollups.wanted().contains(&true) {
-            self.tenant.rollups.add_derived(view, sketch);
+        let catalogue_wanted = self.wants(TableName::Series);
+        if catalogue_wanted || self.tenant.rollups.wanted().contains(&true) {
+            let Tenant { rollups, series, .. } = &mut *self.tenant;
+            let catalogue = catalogue_wanted.then_some(Catalogue { columns: series, offset: self.offset });
+            rollups.add_derived(view, sketch, catalogue);
             self.counted();
         }
     }
@@ -216,7 +222,8 @@ impl Stage<'_> {
         self.points += 1;
         if self.points == 1 {
             let wanted = self.wanted;
-            TableName::METRICS.into_iter().filter(|table| wanted[at(*table)]).for_each(|table| self.touch(table));
+            let tables = TableName::METRICS.into_iter().chain([TableName::Series]);
+            tables.filter(|table| wanted[at(*table)]).for_each(|table| self.touch(table));
         }
     }
 }

@@ -60,6 +60,8 @@ pub struct CollectorOptions {
     pub max_correlations: usize,
     /// Metric series per tenant; further ones go to one series per metric with `otel.metric.overflow=true`.
     pub max_series: usize,
+    /// Metric series per tenant and metric; further ones share that one, too.
+    pub max_series_per_metric: usize,
     /// Batches and requests remembered so that a repeat is recognised (G2).
     pub dedup_entries: usize,
     /// For how long they are remembered, milliseconds.
@@ -111,6 +113,7 @@ impl CollectorOptions {
                 .into(),
             max_correlations: 262_144,
             max_series: 200_000,
+            max_series_per_metric: 50_000,
             dedup_entries: 65_536,
             dedup_age_ms: 600_000,
             max_agents: 4_096,

@@ -352,10 +352,14 @@ impl Applier {
         due.into_iter().try_for_each(|(tenant, table)| self.seal(&tenant, table))
     }
 
-    /// Seals a table; those of metric windows together, because they are folded from the same fragments.
+    /// Seals a table; those of metric windows together, because they are folded from the same fragments, and after the
+    /// catalogue that names their series.
     fn seal(&self, tenant: &TenantId, table: TableName) -> Result<(), CollectorError> {
-        match TableName::METRICS.contains(&table) {
-            true => TableName::METRICS.into_iter().try_for_each(|table| self.seal_one(tenant, table)),
+        match table.is_sorted_by_series() {
+            true => {
+                let mut tables = [TableName::Series].into_iter().chain(TableName::METRICS);
+                tables.try_for_each(|table| self.seal_one(tenant, table))
+            }
             false => self.seal_one(tenant, table),
         }
     }

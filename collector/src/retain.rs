@@ -59,6 +59,8 @@ impl Retention {
             TableName::Metrics1m => self.metrics_1m_hours,
             TableName::Metrics1h => self.metrics_1h_hours,
             TableName::Metrics1d => self.metrics_1d_hours,
+            // As long as any row that refers to it, which may be of the end of the day.
+            TableName::Series => TableName::METRICS.map(|table| self.hours(table)).into_iter().max().unwrap_or(0) + 24,
         }
     }
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use arrow::array::RecordBatch;
+use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
 use daymark_guard::fault::{self, Fault};
 use daymark_guard::{Backoff, BackoffOptions};
 use daymark_model::{Classify, ErrorClass, LogOffset};
@@ -87,10 +88,11 @@ fn publish(shared: &Shared, seal: &Seal) -> Result<(), CollectorError> {
 
 async fn write(shared: &Shared, seal: &Seal) -> Result<(), StoreError> {
     let table = shared.store.table(&seal.tenant, seal.table);
-    // A segment of a metric table is sorted by series, and so is each of its batches, of which there is one as a rule.
-    let parts = match TableName::METRICS.contains(&seal.table) {
-        true => seal.batches.iter().map(|batch| vec![batch.clone()]).collect(),
-        false => vec![seal.batches.clone()],
+    let parts = match seal.table {
+        TableName::Series => vec![vec![sorted_by_series(&seal.batches)?]],
+        // Each batch is sorted by series, as a segment has to be; there is one as a rule.
+        table if table.is_sorted_by_series() => seal.batches.iter().map(|batch| vec![batch.clone()]).collect(),
+        _ => vec![seal.batches.clone()],
     };
     let mut segments = Vec::with_capacity(parts.len());
     for batches in parts {
@@ -101,6 +103,14 @@ async fn write(shared: &Shared, seal: &Seal) -> Result<(), StoreError> {
     }
     table.commit(Commit::publish(segments, seal.through)).await?;
     Ok(())
+}
+
+fn sorted_by_series(batches: &[RecordBatch]) -> Result<RecordBatch, StoreError> {
+    let all = concat_batches(&TableName::Series.schema(), batches)?;
+    let by = ["metric", "series_id", "time_unix_nano"].into_iter().filter_map(|column| all.column_by_name(column));
+    let columns: Vec<SortColumn> = by.map(|column| SortColumn { values: Arc::clone(column), options: None }).collect();
+    let order = lexsort_to_indices(&columns, None)?;
+    Ok(take_record_batch(&all, &order)?)
 }
 
 /// Lets the log go up to `safe`; false when the dedup window could not be saved, then the log is kept.

@@ -12,11 +12,11 @@ use daymark_model::{LogOffset, TimeRange, UnixNanos};
 use daymark_store::TableName;
 
 use crate::CollectorOptions;
-use crate::columns::{Extent, LogColumns, SpanColumns, TraceColumns, fill_trace_ids};
+use crate::columns::{Extent, LogColumns, SeriesColumns, SpanColumns, TraceColumns, fill_trace_ids};
 use crate::correlate::Correlations;
 use crate::layers::{Chunk, Layers, Stale};
 use crate::resources::Resources;
-use crate::rollup::{Levels, Rollups, level};
+use crate::rollup::{Levels, Rollups, SeriesLimits, level};
 use crate::stitch::{StitchLimits, Stitcher};
 
 /// A chunk is frozen at so many rows, or bytes.
@@ -49,6 +49,8 @@ pub(crate) struct Tenant {
     pub(crate) correlations: Correlations,
     pub(crate) rollups: Rollups,
     pub(crate) resources: Resources,
+    /// Rows of the catalogue of series.
+    pub(crate) series: SeriesColumns,
     layers: [Layers; TABLES],
     pending: [Option<Pending>; TABLES],
     /// Newest offset each table has committed: frames up to it are skipped when they are replayed.
@@ -70,8 +72,9 @@ impl Tenant {
                 max_spans: options.max_spans_per_trace,
             }),
             correlations: Correlations::new(options.max_correlations),
-            rollups: Rollups::new(options.max_series),
+            rollups: Rollups::new(SeriesLimits { all: options.max_series, per_metric: options.max_series_per_metric }),
             resources: Resources::default(),
+            series: SeriesColumns::new(),
             layers: consumed.map(Layers::new),
             pending: [None; TABLES],
             consumed,
@@ -96,6 +99,7 @@ impl Tenant {
             TableName::Logs => self.logs.rows(),
             TableName::Traces => self.traces.rows() + self.stitcher.changed(),
             TableName::Metrics10s => self.rollups.rows(),
+            TableName::Series => self.series.rows(),
             // Folded from the 10 s windows when those are sealed.
             TableName::Metrics1m | TableName::Metrics1h | TableName::Metrics1d => 0,
         };
@@ -109,6 +113,7 @@ impl Tenant {
             TableName::Logs => self.logs.size_bytes(),
             TableName::Traces => self.traces.size_bytes() + 400 * self.stitcher.changed(),
             TableName::Metrics10s => self.rollups.size_bytes(),
+            TableName::Series => self.series.size_bytes(),
             TableName::Metrics1m | TableName::Metrics1h | TableName::Metrics1d => 0,
         };
         building + self.layers[at(table)].frozen_bytes()
@@ -149,6 +154,7 @@ impl Tenant {
         let chunk = match table {
             TableName::Spans if self.spans.rows() > 0 => plain(self.spans.finish()?),
             TableName::Traces if self.traces.rows() > 0 => plain(self.traces.finish()?),
+            TableName::Series if self.series.rows() > 0 => plain(self.series.finish()?),
             TableName::Logs if self.logs.rows() > 0 => {
                 let (batch, extent, waiting) = self.logs.finish()?;
                 Chunk { batch, extent, waiting, whole: false }

@@ -79,6 +79,9 @@ pub fn router(options: QueryOptions, parts: QueryParts) -> Router {
         .route("/api/v1/logs", get(logs::search))
         .route("/api/v1/metrics", get(metrics::list))
         .route("/api/v1/metrics/range", get(metrics::range))
+        .route("/api/v1/metrics/labels", get(metrics::labels))
+        .route("/api/v1/metrics/series", get(metrics::series))
+        .route("/api/v1/metrics/cardinality", get(metrics::cardinality))
         .route("/api/v1/ledger", get(ledger::show))
         .route("/api/v1/sql", get(sql::get_sql).post(sql::post_sql))
         .layer(DefaultBodyLimit::max(app.options.max_request_bytes))
@@ -140,10 +143,26 @@ impl AppState {
     /// A view of one table, refused when reading all its rows would be too much.
     pub(crate) async fn view(&self, tenant: &TenantId, table: TableName, range: TimeRange) -> Result<View, QueryError> {
         let view = self.reader.view(tenant, table, range).await?;
-        let rows: u64 = view.segments.iter().map(|segment| segment.meta().rows).sum();
+        self.check_scanned(table, view.segments.iter().map(|segment| segment.meta().rows).sum())?;
+        Ok(view)
+    }
+
+    /// Refuses what would read all published rows of a table in `range` when that is too much.
+    pub(crate) async fn check_rows(
+        &self,
+        tenant: &TenantId,
+        table: TableName,
+        range: TimeRange,
+    ) -> Result<(), QueryError> {
+        let snapshot = self.reader.table(tenant, table).snapshot().await?;
+        let inside = snapshot.segments.iter().filter(|segment| segment.overlaps(range));
+        self.check_scanned(table, inside.map(|segment| segment.rows).sum())
+    }
+
+    fn check_scanned(&self, table: TableName, rows: u64) -> Result<(), QueryError> {
         let limit = self.options.max_scanned_rows;
         if rows <= limit {
-            return Ok(view);
+            return Ok(());
         }
         Err(QueryError::Limit {
             what: format!("the query would examine {rows} rows of {table}"),

@@ -154,7 +154,7 @@ async fn deltalake_polars_and_duckdb_read_all_tables_while_we_write_and_compact(
     let arguments = [tenant_dir.display().to_string()];
     for _ in 0..2 {
         let counts = tokio::task::block_in_place(|| python("read_tables.py", &arguments));
-        for table in ["spans", "logs", "metrics_10s", "metrics_1m"] {
+        for table in ["spans", "logs", "metrics_10s", "metrics_1m", "metrics_1h", "metrics_1d", "series"] {
             let read = &counts[table];
             assert!(read["polars"].as_u64().unwrap_or(0) > 0, "{table}: {counts}");
             assert_eq!(read["polars"], read["deltalake"], "{table}: {counts}");

@@ -79,11 +79,13 @@ async fn found_exactly_once(ask: &Ask, spans: u64, logs: u64) {
 
 async fn derived_counts_equal_the_spans(ask: &Ask) {
     let stored = ask.sql_counts("select service_name, name, status, count(*) from spans group by 1, 2, 3").await;
-    for table in ["metrics_10s", "metrics_1m"] {
+    for table in ["metrics_10s", "metrics_1m", "metrics_1h", "metrics_1d"] {
         let derived = ask
             .sql_counts(&format!(
-                "select service_name, attributes['span.name'], attributes['status.code'], sum(count) from {table} \
-                 where metric = 'traces.span.metrics.duration' group by 1, 2, 3"
+                "select s.service, s.name, s.status, sum(m.count) from {table} as m join \
+                 (select series_id, max(service_name) as service, max(attributes['span.name']) as name, \
+                 max(attributes['status.code']) as status from series group by 1) as s using (series_id) \
+                 where m.metric = 'traces.span.metrics.duration' group by 1, 2, 3"
             ))
             .await;
         assert_eq!(derived, stored, "{table}");

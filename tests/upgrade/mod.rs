@@ -62,6 +62,19 @@ async fn everything_is_there(system: &System, spans: u64, logs: u64) {
         let derived = format!("select sum(count) from {table} where metric = 'traces.span.metrics.duration'");
         assert_eq!(ask.sql_count(&derived).await, spans, "spans counted in {table}");
     }
+    let ends = ask
+        .sql("select min(start_time_unix_nano) / 1000000000, max(start_time_unix_nano) / 1000000000 from spans")
+        .await;
+    let second = |at: usize| ends[0][at].to_string().trim_matches('"').parse::<u64>().unwrap();
+    let question = format!(
+        "/api/v1/metrics/range?metric=traces.span.metrics.duration&fn=count&step=60&group_by=service&start={}&end={}",
+        second(0) - 3_600,
+        second(1) + 3_600
+    );
+    let answer = ask.get(&question).await;
+    let lines = answer["series"].as_array().unwrap().iter().flat_map(|line| line["points"].as_array().unwrap());
+    let counted: f64 = lines.filter_map(|point| point[1].as_f64()).sum();
+    assert_eq!(counted as u64, spans, "spans counted by the metric: {answer}");
     let found = ask.sql("select count(*) from logs where match(body, 'accepted')").await;
     assert_eq!(found[0][0].to_string().trim_matches('"'), logs.to_string(), "found by the text index");
     for row in ask.sql("select trace_id from traces").await {

@@ -9,7 +9,7 @@
 
 mod attributes;
 mod logs;
-mod metrics;
+mod series;
 mod span_json;
 mod spans;
 mod traces;
@@ -26,7 +26,7 @@ use daymark_model::{LogOffset, UnixNanos};
 
 pub(crate) use attributes::{AttributesBuilder, Encoded, ResourceColumns, encode, hot_schema, widen};
 pub(crate) use logs::{LogColumns, LogRow, Waiting, fill_trace_ids};
-pub(crate) use metrics::{MetricColumns, MetricSeries};
+pub(crate) use series::{MetricSeries, SeriesColumns};
 pub(crate) use spans::{SpanColumns, kind_name, status_name};
 pub(crate) use traces::{TraceColumns, TraceRow, read_trace_rows};
 

@@ -16,14 +16,18 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::open::{Extras, Open};
 use super::series::{Metric, hash_attributes};
-use super::{PointResource, Rollups};
+use super::{Catalogue, PointResource, Rollups};
 use crate::columns::{encode, kind_name, status_name};
 
 impl Rollups {
-    /// Adds one derived series of one window; `sketch` holds its durations.
-    pub(crate) fn add_derived(&mut self, view: &DerivedView<'_>, sketch: &Sketch) {
+    /// Adds one derived series of one window; `sketch` holds its durations. As [`Rollups::add`] for the catalogue.
+    pub(crate) fn add_derived(&mut self, view: &DerivedView<'_>, sketch: &Sketch, catalogue: Option<Catalogue<'_>>) {
         let slot = self.derived_slot(view);
         let window = view.window.window(Resolution::TenSeconds.window_ns());
+        self.note(slot, window, catalogue);
+        if !self.wanted.contains(&true) {
+            return;
+        }
         let exemplar = view.exemplar.and_then(|item| {
             Some(Exemplar { trace_id: item.trace_id?, span_id: item.span_id, value: item.value_ns as f64 })
         });
@@ -56,7 +60,7 @@ impl Rollups {
         let resource = PointResource { service: view.service, text: &text, hash: hash_attributes(service()) };
         let (slot, overflows) = self.slot(&metric, &resource, || attributes(view));
         if !overflows {
-            if self.derived.len() >= self.max_series {
+            if self.derived.len() >= self.limits.all {
                 self.derived.clear();
             }
             self.derived.insert(key, self.slots[slot as usize].series.id);
@@ -90,7 +94,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::rollup::tests::{S, T0, feed};
+    use crate::rollup::tests::{S, T0, feed, limits};
 
     fn view(source: DerivedSource, kind: u8, status: u8, overflow: bool) -> DerivedView<'static> {
         let (window, distribution) = (UnixNanos(T0), &[][..]);
@@ -174,9 +178,9 @@ mod tests {
     proptest! {
         #[test]
         fn derived_series_are_those_of_otlp_points_to_the_bit(all in prop::collection::vec(any_series(), 1..30)) {
-            let (mut derived, mut points) = (Rollups::new(1_000), Rollups::new(1_000));
+            let (mut derived, mut points) = (Rollups::new(limits(1_000)), Rollups::new(limits(1_000)));
             for (view, sketch) in &all {
-                derived.add_derived(view, sketch);
+                derived.add_derived(view, sketch, None);
                 feed(&mut points, otlp(view, sketch));
             }
             let rows = |rollups: &mut Rollups| {
@@ -188,11 +192,11 @@ mod tests {
 
     #[test]
     fn beyond_the_cap_of_series_nothing_is_lost_from_the_counts() {
-        let mut rollups = Rollups::new(2);
+        let mut rollups = Rollups::new(limits(2));
         let mut sketch = Sketch::new();
         sketch.record(7);
         for kind in (0..=5).chain(0..=5) {
-            rollups.add_derived(&view(DerivedSource::Spans, kind, 0, false), &sketch);
+            rollups.add_derived(&view(DerivedSource::Spans, kind, 0, false), &sketch, None);
         }
         let batch = rollups.freeze(LogOffset(1)).unwrap()[0].take().unwrap().batch;
         let counts = batch["count"].as_primitive::<arrow::datatypes::Int64Type>();

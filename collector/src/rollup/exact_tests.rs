@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use proptest::prelude::*;
 
-use super::tests::{S, T0, add, sum};
+use super::tests::{S, T0, add, limits, sum};
 use super::*;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -161,7 +161,7 @@ proptest! {
         let sent = with_totals(sent, &restarts);
         let mut order: Vec<usize> = (0..sent.len()).collect();
         order.sort_by_key(|at| keys[*at]);
-        let mut rollups = Rollups::new(10);
+        let mut rollups = Rollups::new(limits(10));
         let mut rows: [Vec<Fragment<'static>>; LEVELS] = Default::default();
         for (step, at) in order.into_iter().enumerate() {
             let unit = if shape == Shape::Hdr { "ns" } else { "1" };

@@ -6,11 +6,11 @@
 
 use arrow::error::ArrowError;
 use daymark_model::{LogOffset, UnixNanos};
-use daymark_store::series::{Adding, Fragment};
+use daymark_store::series::{Adding, Fragment, FragmentColumns};
 use daymark_store::{Resolution, TableName};
 
 use super::Fragments;
-use crate::columns::{MetricColumns, MetricSeries};
+use crate::columns::MetricSeries;
 
 /// Number of resolutions.
 pub(super) const LEVELS: usize = Resolution::ALL.len();
@@ -30,14 +30,14 @@ pub(super) struct Fold {
 }
 
 struct Rows {
-    columns: MetricColumns,
+    columns: FragmentColumns,
     time: (UnixNanos, UnixNanos),
 }
 
 impl Fold {
     pub(super) fn new(wanted: Levels, through: LogOffset) -> Fold {
         let rows = |wanted: bool| {
-            wanted.then(|| Rows { columns: MetricColumns::new(), time: (UnixNanos(u64::MAX), UnixNanos(0)) })
+            wanted.then(|| Rows { columns: FragmentColumns::default(), time: (UnixNanos(u64::MAX), UnixNanos(0)) })
         };
         Fold { through, rows: wanted.map(rows) }
     }
@@ -97,7 +97,7 @@ impl Fold {
     ) -> Result<(), ArrowError> {
         if let Some(rows) = &mut self.rows[level] {
             rows.time = (rows.time.0.min(fragment.window), rows.time.1.max(fragment.window));
-            rows.columns.push(series, &fragment, self.through)?;
+            rows.columns.push(series.head(), &fragment, self.through)?;
         }
         match level < coarsest {
             true => self.take(series, adding, pending, level + 1, coarsest, fragment),
@@ -109,7 +109,7 @@ impl Fold {
     pub(super) fn finish(self) -> Result<[Option<Fragments>; LEVELS], ArrowError> {
         let mut finished: [Option<Fragments>; LEVELS] = Default::default();
         for (rows, finished) in self.rows.into_iter().zip(&mut finished) {
-            if let Some(Rows { columns, time }) = rows {
+            if let Some(Rows { mut columns, time }) = rows {
                 *finished = Some(Fragments { batch: columns.finish()?, time });
             }
         }

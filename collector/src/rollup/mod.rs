@@ -8,11 +8,12 @@
 //! - all open fragments are wanted by the same tables: when a replay comes to frames that other tables lack, the
 //!   fragments before are frozen first;
 //! - a delta that covers one aligned 10 s window is in that window, whatever its time stamp rounds to;
-//! - at most `max_series` series are in memory; further points go to one series a metric with
-//!   `otel.metric.overflow=true`;
+//! - at most `max_series` series are in memory, and `max_series_per_metric` of a metric; further points go to one
+//!   series a metric with `otel.metric.overflow=true`;
 //! - nothing is allocated per point, except for a distribution.
 
 mod derived;
+mod distribution;
 mod fold;
 mod open;
 mod series;
@@ -32,7 +33,7 @@ use self::fold::{Fold, LEVELS};
 pub(crate) use self::fold::{Levels, level};
 use self::open::{Apart, Extras, Incoming, NONE, Open};
 pub(crate) use self::series::{Metric, hash_attributes};
-use crate::columns::{Encoded, MetricSeries};
+use crate::columns::{Encoded, MetricSeries, SeriesColumns};
 use crate::keyed::IdMap;
 
 /// Fragments of a series that a point looks through for its window, newest first. Beyond, it gets one of its own:
@@ -52,11 +53,26 @@ pub(crate) struct PointResource<'a> {
     pub(crate) hash: u64,
 }
 
+/// How many series there may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SeriesLimits {
+    pub(crate) all: usize,
+    pub(crate) per_metric: usize,
+}
+
+/// Where the rows of series go that come with a frame.
+pub(crate) struct Catalogue<'a> {
+    pub(crate) columns: &'a mut SeriesColumns,
+    pub(crate) offset: LogOffset,
+}
+
 /// The series of one tenant and their open windows.
 pub(crate) struct Rollups {
-    max_series: usize,
+    limits: SeriesLimits,
     /// Series by id: their position in `slots`.
     known: IdMap<u64, u32>,
+    /// How many of them each metric has, by its hash.
+    by_metric: IdMap<u64, usize>,
     slots: Vec<Slot>,
     /// Ids of series that agents derived, by the hash of what names them.
     derived: IdMap<u64, u64>,
@@ -72,12 +88,15 @@ pub(crate) struct Rollups {
 
 struct Slot {
     series: MetricSeries,
+    metric_hash: u64,
     adding: Adding,
     /// Its newest fragment, or [`NONE`].
     newest: u32,
     /// The latest window of its fragments.
     latest: u64,
     used_in: u64,
+    /// Days, counted from 1970, for which the catalogue has a row of it; the newest two.
+    days: [u32; 2],
 }
 
 /// Fragments built for hot reads.
@@ -97,10 +116,11 @@ pub(crate) struct Fragments {
 }
 
 impl Rollups {
-    pub(crate) fn new(max_series: usize) -> Rollups {
+    pub(crate) fn new(limits: SeriesLimits) -> Rollups {
         Rollups {
-            max_series,
+            limits,
             known: IdMap::default(),
+            by_metric: IdMap::default(),
             slots: Vec::new(),
             derived: IdMap::default(),
             open: Vec::new(),
@@ -133,19 +153,41 @@ impl Rollups {
         self.wanted = wanted;
     }
 
-    /// Adds one point.
-    pub(crate) fn add(&mut self, metric: &Metric, resource: &PointResource<'_>, point: &PointView<'_, '_>) {
+    /// Adds one point; the catalogue's row of its series and day goes into `catalogue`, if there is one to fill.
+    pub(crate) fn add(
+        &mut self,
+        metric: &Metric,
+        resource: &PointResource<'_>,
+        point: &PointView<'_, '_>,
+        catalogue: Option<Catalogue<'_>>,
+    ) {
         let (slot, overflows) = self.slot(metric, resource, || point.attributes.iter());
         if overflows && metric.adding == Adding::Cumulative {
             // Running totals of different series cannot share one: the series only shows that there are too many.
             return;
         }
         let window = window_of(metric.adding, point).window(Resolution::TenSeconds.window_ns());
+        self.note(slot, window, catalogue);
+        if !self.wanted.contains(&true) {
+            return;
+        }
         let incoming = Incoming { point, adding: metric.adding, unit: metric.exponential };
         let mut add = |open: &mut Open, extras: &mut Extras| open.add(incoming, extras);
         self.put(slot, window, &mut add);
         if fault::active(Fault::MergeRollupTwice) {
             self.put(slot, window, &mut add);
+        }
+    }
+
+    /// Makes sure that the catalogue has the series on the day of `window`.
+    fn note(&mut self, slot: u32, window: UnixNanos, catalogue: Option<Catalogue<'_>>) {
+        let Some(Catalogue { columns, offset }) = catalogue else { return };
+        let slot = &mut self.slots[slot as usize];
+        let day = window.window(Resolution::OneDay.window_ns());
+        let number = (day.0 / Resolution::OneDay.window_ns()) as u32;
+        if !slot.days.contains(&number) {
+            slot.days = [number, slot.days[0]];
+            columns.push(&slot.series, day, offset);
         }
     }
 
@@ -188,18 +230,34 @@ impl Rollups {
         if let Some(slot) = self.known_slot(id) {
             return (slot, false);
         }
-        let overflows = self.known.len() >= self.max_series;
+        let of_metric = self.by_metric.get(&metric.hash).copied().unwrap_or(0);
+        let overflows = self.known.len() >= self.limits.all || of_metric >= self.limits.per_metric;
         let (id, series) = if overflows {
             let id = metric.overflow_id();
             if let Some(slot) = self.known_slot(id) {
                 return (slot, true);
             }
+            let SeriesLimits { all, per_metric } = self.limits;
+            tracing::warn!(
+                metric = %metric.name, series = of_metric, max_series = all, max_series_per_metric = per_metric,
+                "too many series: new ones share one with otel.metric.overflow; /api/v1/metrics/cardinality names the label"
+            );
             (id, metric.overflow_series(id))
         } else {
             (id, metric.series(id, resource.service, attributes(), resource.text))
         };
         let slot = self.slots.len() as u32;
-        self.slots.push(Slot { series, adding: metric.adding, newest: NONE, latest: 0, used_in: self.seals });
+        *self.by_metric.entry(metric.hash).or_default() += 1;
+        let metric_hash = metric.hash;
+        self.slots.push(Slot {
+            series,
+            metric_hash,
+            adding: metric.adding,
+            newest: NONE,
+            latest: 0,
+            used_in: self.seals,
+            days: [NONE; 2],
+        });
         self.known.insert(id, slot);
         (slot, overflows)
     }
@@ -273,6 +331,8 @@ impl Rollups {
         if self.slots.iter().any(|slot| slot.used_in < oldest) {
             self.slots.retain(|slot| slot.used_in >= oldest);
             self.known = (0..).zip(&self.slots).map(|(at, slot)| (slot.series.id, at)).collect();
+            self.by_metric.clear();
+            self.slots.iter().for_each(|slot| *self.by_metric.entry(slot.metric_hash).or_default() += 1);
         }
         self.slots.iter_mut().for_each(|slot| slot.newest = NONE);
         Ok(frozen)

@@ -4,21 +4,14 @@
 use std::borrow::Cow;
 
 use daymark_model::UnixNanos;
-use daymark_sketch::{ExplicitHistogram, Exponential, HDR_ERROR, Histogram, Sketch, spread_exponential};
+use daymark_sketch::{HDR_ERROR, Histogram, Sketch};
 use daymark_store::series::{Adding, Exemplar, Fragment, continues};
 use daymark_wire::decode::{ExponentialView, HistogramView, PointValue, PointView, SummaryView};
 
+use super::distribution::{ExponentialUnit, explicit_of, sketch_of};
+
 /// No fragment, no extra.
 pub(super) const NONE: u32 = u32::MAX;
-
-/// How an exponential histogram is read.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct ExponentialUnit {
-    /// The sender says that it is an HDR histogram of 2 digits in whole units.
-    pub(crate) hdr: bool,
-    /// Otherwise values are multiplied by this, so that whole numbers are fine enough.
-    pub(crate) factor: f64,
-}
 
 /// A fragment that still takes points.
 #[derive(Debug)]
@@ -134,7 +127,7 @@ impl Open {
 
     fn number(&mut self, Incoming { point, adding, .. }: Incoming<'_, '_, '_>, value: f64) -> Result<(), Apart> {
         if adding == Adding::Cumulative {
-            return self.total(point, value, 0.0);
+            return self.total(point, value);
         }
         self.count += 1;
         self.sum += value;
@@ -150,21 +143,18 @@ impl Open {
     }
 
     /// A running total with a value of its own.
-    fn total(&mut self, point: &PointView<'_, '_>, value: f64, sum: f64) -> Result<(), Apart> {
-        match self.step(
-            point,
-            |this| this.last.is_some_and(|last| value < last),
-            |this| this.last.is_some_and(|last| value > last),
-        ) {
+    fn total(&mut self, point: &PointView<'_, '_>, value: f64) -> Result<(), Apart> {
+        let falls = |open: &Open| open.last.is_some_and(|last| value < last);
+        let rises = |open: &Open| open.last.is_some_and(|last| value > last);
+        match self.step(point, falls, rises) {
             Step::Reset => return Err(Apart),
             Step::Older => {}
             Step::Newer => {
                 (self.start, self.last_time) = (point.start_time.0, point.time.0);
-                (self.last, self.sum) = (Some(value), sum);
+                self.last = Some(value);
             }
         }
         self.count += 1;
-        self.extremes(Some(value), Some(value));
         Ok(())
     }
 
@@ -313,9 +303,18 @@ impl Open {
         Ok(())
     }
 
-    /// A summary has count and sum since its start; its quantiles cannot be merged and are not kept.
+    /// A summary is a running total of count and sum; its quantiles cannot be merged and are not kept.
     fn summary(&mut self, Incoming { point, .. }: Incoming<'_, '_, '_>, view: &SummaryView<'_>) -> Result<(), Apart> {
-        self.total(point, view.count as f64, view.sum)
+        let (falls, rises) = (|open: &Open| view.count < open.count, |open: &Open| view.count > open.count);
+        match self.step(point, falls, rises) {
+            Step::Reset => return Err(Apart),
+            Step::Older => {}
+            Step::Newer => {
+                (self.start, self.last_time) = (point.start_time.0, point.time.0);
+                (self.count, self.sum) = (view.count, view.sum);
+            }
+        }
+        Ok(())
     }
 
     /// Keeps the exemplar with the largest value: the slowest request explains most.
@@ -361,38 +360,4 @@ fn heap_bytes(hist: &Histogram) -> usize {
         Histogram::Hdr(sketch) => sketch.memory_bytes(),
         Histogram::Explicit(explicit) => 16 * explicit.counts.len(),
     }
-}
-
-fn explicit_of(view: &HistogramView<'_>) -> ExplicitHistogram {
-    let mut counts: Vec<u64> = view.counts.iter().collect();
-    if counts.is_empty() {
-        counts.push(view.count);
-    }
-    ExplicitHistogram {
-        bounds: view.bounds.iter().collect(),
-        counts,
-        sum: view.sum.unwrap_or(0.0),
-        min: view.min,
-        max: view.max,
-    }
-}
-
-/// The sketch of an exponential histogram and the largest relative error of its quantiles.
-fn sketch_of(view: &ExponentialView<'_>, unit: ExponentialUnit) -> (Sketch, f64) {
-    let exponential = Exponential {
-        scale: view.scale,
-        zero_count: view.zero_count,
-        offset: view.positive.offset,
-        counts: view.positive.counts.iter().collect(),
-    };
-    if unit.hdr {
-        let whole = |value: f64| value.max(0.0) as u64;
-        let (min, max) = (view.min.map(whole), view.max.map(whole));
-        let sum = whole(view.sum.unwrap_or(0.0));
-        if let Ok(sketch) = Sketch::from_exponential(&exponential, view.count, sum, min, max) {
-            return (sketch, HDR_ERROR);
-        }
-    }
-    let factor = if unit.hdr { 1.0 } else { unit.factor };
-    spread_exponential(&exponential, view.sum, view.min, view.max, factor)
 }

@@ -6,7 +6,7 @@ use daymark_store::series::Adding;
 use daymark_wire::decode::{MetricKind, MetricView, Temporality, Value};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::open::ExponentialUnit;
+use super::distribution::ExponentialUnit;
 use crate::columns::{Encoded, MetricSeries, encode};
 
 /// A metric as its points need it.
@@ -18,7 +18,7 @@ pub(crate) struct Metric {
     pub(crate) temporality: &'static str,
     pub(crate) adding: Adding,
     pub(crate) exponential: ExponentialUnit,
-    hash: u64,
+    pub(super) hash: u64,
 }
 
 impl Default for Metric {
@@ -134,7 +134,7 @@ fn nature(kind: MetricKind) -> (&'static str, &'static str, Adding) {
         MetricKind::Histogram { temporality } | MetricKind::ExponentialHistogram { temporality } => {
             of("histogram", temporality)
         }
-        MetricKind::Summary => ("counter", "cumulative", Adding::Cumulative),
+        MetricKind::Summary => ("histogram", "cumulative", Adding::Cumulative),
     }
 }
 

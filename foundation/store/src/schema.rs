@@ -37,11 +37,13 @@ pub enum TableName {
     /// The same in windows of a day, from midnight UTC.
     #[serde(rename = "metrics_1d")]
     Metrics1d,
+    /// What names the series of the metric tables: one row a series and day.
+    Series,
 }
 
 impl TableName {
     /// All tables, in a fixed order.
-    pub const ALL: [TableName; 7] = [
+    pub const ALL: [TableName; 8] = [
         TableName::Spans,
         TableName::Logs,
         TableName::Traces,
@@ -49,6 +51,7 @@ impl TableName {
         TableName::Metrics1m,
         TableName::Metrics1h,
         TableName::Metrics1d,
+        TableName::Series,
     ];
 
     /// The tables of metric windows, the finest first. They are fed together: each window is folded from the finest.
@@ -65,6 +68,7 @@ impl TableName {
             TableName::Metrics1m => "metrics_1m",
             TableName::Metrics1h => "metrics_1h",
             TableName::Metrics1d => "metrics_1d",
+            TableName::Series => "series",
         }
     }
 
@@ -75,13 +79,14 @@ impl TableName {
 
     /// Columns in order.
     pub fn schema(self) -> SchemaRef {
-        static SCHEMAS: LazyLock<[SchemaRef; 4]> =
-            LazyLock::new(|| [spans(), logs(), traces(), metrics()].map(|fields| Arc::new(Schema::new(fields))));
+        static SCHEMAS: LazyLock<[SchemaRef; 5]> =
+            LazyLock::new(|| [spans(), logs(), traces(), metrics(), series()].map(|fields| Arc::new(Schema::new(fields))));
         let at = match self {
             TableName::Spans => 0,
             TableName::Logs => 1,
             TableName::Traces => 2,
             TableName::Metrics10s | TableName::Metrics1m | TableName::Metrics1h | TableName::Metrics1d => 3,
+            TableName::Series => 4,
         };
         Arc::clone(&SCHEMAS[at])
     }
@@ -106,6 +111,11 @@ impl TableName {
     /// commits consume the same log offset: a trace is emitted when idle, without a new frame.
     pub fn rows_are_versioned(self) -> bool {
         self == TableName::Traces
+    }
+
+    /// Whether rows are sorted by metric, series and time, and compaction joins those of one series and window.
+    pub fn is_sorted_by_series(self) -> bool {
+        self == TableName::Series || TableName::METRICS.contains(&self)
     }
 
     /// Width of the windows of a metric table, nanoseconds.
@@ -263,6 +273,33 @@ fn metrics() -> Vec<Field> {
         text("temporality"),
         text("unit"),
         text("service_name"),
+        long("series_id"),
+        time("time"),
+        long("time_unix_nano"),
+        long("start_time_unix_nano"),
+        long("count"),
+        optional(double("sum")),
+        optional(double("min")),
+        optional(double("max")),
+        optional(double("last")),
+        long("last_time_unix_nano"),
+        double("err_bound"),
+        optional(id("exemplar_trace_id", 16)),
+        optional(id("exemplar_span_id", 8)),
+        optional(double("exemplar_value")),
+        text("hist_kind"),
+        long("log_offset"),
+        optional(Field::new("hist", DataType::Binary, true)),
+    ]
+}
+
+fn series() -> Vec<Field> {
+    vec![
+        text("metric"),
+        text("kind"),
+        text("temporality"),
+        text("unit"),
+        text("service_name"),
         attributes("attributes"),
         text("attribute_types"),
         attributes("resource_attributes"),
@@ -270,23 +307,7 @@ fn metrics() -> Vec<Field> {
         long("series_id"),
         time("time"),
         long("time_unix_nano"),
-        long("start_time_unix_nano"),
-        long("count"),
-        double("sum"),
-        optional(double("min")),
-        optional(double("max")),
-        optional(double("last")),
-        long("last_time_unix_nano"),
-        double("err_bound"),
-        optional(double("p50")),
-        optional(double("p90")),
-        optional(double("p99")),
-        optional(id("exemplar_trace_id", 16)),
-        optional(id("exemplar_span_id", 8)),
-        optional(double("exemplar_value")),
-        text("hist_kind"),
         long("log_offset"),
-        optional(Field::new("hist", DataType::Binary, true)),
     ]
 }
 

@@ -1,20 +1,15 @@
 //! The metrics that have data in a range of time.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::RecordBatch;
 use axum::response::Response;
-use daymark_store::Resolution;
+use daymark_store::Series;
+use daymark_store::series::SeriesFilter;
 use serde::Serialize;
 
+use super::labels::listed;
 use crate::QueryError;
 use crate::asked::Asked;
-use crate::router::on_cpu;
-use crate::rows::{entries, longs, maps, strings};
-use crate::scan::{self, Wanted};
-
-/// Windows of a range, about: the metrics are the same in coarser ones, the rows fewer.
-const MAX_WINDOWS: u64 = 720;
 
 #[derive(Serialize)]
 struct Metrics {
@@ -31,39 +26,24 @@ struct Metric {
 }
 
 pub(crate) async fn list(asked: Asked) -> Result<Response, QueryError> {
-    let Asked { app, tenant, params, .. } = &asked;
+    let Asked { app, params, .. } = &asked;
     params.check(&["start", "end"], &[])?;
     let range = params.range(&*app.clock)?;
-    let length_ns = range.end.0 - range.start.0;
-    let fits = |resolution: &Resolution| length_ns / resolution.window_ns() <= MAX_WINDOWS;
-    let wanted = Resolution::ALL.into_iter().find(fits).unwrap_or(Resolution::OneDay);
-    let table = Resolution::coarsest(&app.reader, tenant, wanted.window_ns(), range).await?.table();
-
-    let mut view = app.view(tenant, table, range).await?;
-    let columns = vec!["metric", "kind", "unit", "service_name", "attributes", "series_id"];
-    let batches = scan::rows(&mut view, Wanted { columns, ..Wanted::default() }).await?;
-    let metrics = on_cpu(move || collect(&batches)).await??;
-    asked.answer(view.receipt, Metrics { metrics }).await
+    let (series, receipt) = listed(&asked, &SeriesFilter::default(), range).await?;
+    asked.answer(receipt, Metrics { metrics: collect(series) }).await
 }
 
-fn collect(batches: &[RecordBatch]) -> Result<Vec<Metric>, QueryError> {
+fn collect(all: Vec<Series>) -> Vec<Metric> {
     let mut metrics: BTreeMap<String, Metric> = BTreeMap::new();
-    let mut seen = HashSet::new();
-    for batch in batches {
-        let (name, kind, unit) = (strings(batch, "metric")?, strings(batch, "kind")?, strings(batch, "unit")?);
-        let service = strings(batch, "service_name")?;
-        let (attributes, series) = (maps(batch, "attributes")?, longs(batch, "series_id")?);
-        // The rows of a series say the same: its first one is enough.
-        for row in (0..batch.num_rows()).filter(|&row| seen.insert(series.value(row))) {
-            let metric = metrics.entry(name.value(row).to_owned()).or_insert_with(|| Metric {
-                name: name.value(row).to_owned(),
-                kind: kind.value(row).to_owned(),
-                unit: unit.value(row).to_owned(),
-                ..Metric::default()
-            });
-            metric.services.insert(service.value(row).to_owned());
-            metric.attribute_keys.extend(entries(attributes, row).map(|(key, _)| key.to_owned()));
-        }
+    for series in all {
+        let metric = metrics.entry(series.metric.to_string()).or_insert_with(|| Metric {
+            name: series.metric.to_string(),
+            kind: series.kind,
+            unit: series.unit,
+            ..Metric::default()
+        });
+        metric.services.insert(series.service);
+        metric.attribute_keys.extend(series.attributes.into_keys());
     }
-    Ok(metrics.into_values().collect())
+    metrics.into_values().collect()
 }

@@ -17,6 +17,8 @@ use crate::TableName;
 const DICTIONARY_BYTES: usize = 512 << 10;
 /// A page ends at this size even before its rows are full.
 const PAGE_BYTES: usize = 256 << 10;
+/// Rows of a page of a table sorted by series: its pages all span the same time, and long ones compress best.
+const SERIES_PAGE_ROWS: usize = 20_480;
 /// Longest minimum and maximum kept of a text, bytes.
 const BOUND_BYTES: usize = 32;
 /// Share of look-ups for absent ids that a bloom filter lets through.
@@ -31,11 +33,13 @@ pub(super) fn writer_properties(
     rows: usize,
     options: &SegmentOptions,
 ) -> Result<WriterProperties, ParquetError> {
+    let page_rows =
+        if table.is_sorted_by_series() { options.page_rows.max(SERIES_PAGE_ROWS) } else { options.page_rows };
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(options.zstd_level)?))
         .set_created_by(concat!("daymark ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_max_row_group_row_count(Some(options.row_group_rows))
-        .set_data_page_row_count_limit(options.page_rows)
+        .set_data_page_row_count_limit(page_rows)
         .set_write_batch_size(options.page_rows.min(1024))
         .set_data_page_size_limit(PAGE_BYTES)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
@@ -71,6 +75,9 @@ fn column(builder: WriterPropertiesBuilder, name: &str, data_type: &DataType) ->
     match (name, data_type) {
         ("body" | "events" | "links", _) => plain(builder, Encoding::DELTA_LENGTH_BYTE_ARRAY),
         (_, DataType::Timestamp(..) | DataType::Int64) => plain(builder, Encoding::DELTA_BINARY_PACKED),
+        ("err_bound", _) => builder,
+        // Totals and sums rise slowly, or are whole numbers: most of their bytes repeat, each in its own stream.
+        ("sum", _) => plain(builder, Encoding::BYTE_STREAM_SPLIT),
         (_, DataType::Float64) => plain(builder, Encoding::PLAIN),
         ("span_id", _) => plain(builder, Encoding::PLAIN)
             .set_column_compression(path.clone(), Compression::UNCOMPRESSED)

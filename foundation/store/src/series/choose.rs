@@ -5,6 +5,9 @@ use daymark_model::{TenantId, TimeRange, UnixNanos};
 use super::Resolution;
 use crate::{Reader, StoreError, TableName};
 
+/// Windows that a listing looks through, about.
+const LISTED_WINDOWS: u64 = 720;
+
 impl Resolution {
     /// The coarsest windows that fill steps of `step_ns` exactly and whose table holds everything since the start of
     /// `range`. A table that an older version did not write is taken from its second window on.
@@ -28,6 +31,21 @@ impl Resolution {
             (chosen, finer) = (resolution, first.or(finer));
         }
         Ok(chosen)
+    }
+
+    /// Windows to look through for which series had data in `range`: coarse for long ranges.
+    ///
+    /// # Errors
+    /// Faults of the store.
+    pub async fn for_listing(
+        reader: &Reader,
+        tenant: &TenantId,
+        range: TimeRange,
+    ) -> Result<Resolution, StoreError> {
+        let length_ns = range.end.0.saturating_sub(range.start.0);
+        let fits = |resolution: &Resolution| length_ns / resolution.window_ns() <= LISTED_WINDOWS;
+        let wanted = Resolution::ALL.into_iter().find(fits).unwrap_or(Resolution::OneDay);
+        Resolution::coarsest(reader, tenant, wanted.window_ns(), range).await
     }
 
     /// `10s`, `1m`, `1h` or `1d`.

@@ -95,13 +95,20 @@ impl<'h> Fragment<'h> {
             }
             (self.count, self.sum, self.hist) = (next.count, next.sum, next.hist.clone());
             (self.min, self.max) = (next.min, next.max);
+        } else if self.last.is_none() && next.last.is_none() {
+            // Count and sum of values without buckets.
+            if same_time && next.count <= self.count {
+                return true;
+            }
+            if next.count < self.count {
+                return false;
+            }
+            (self.count, self.sum, self.min, self.max) = (next.count, next.sum, next.min, next.max);
         } else {
             if next.last < self.last && !same_time {
                 return false;
             }
             self.count = self.count.saturating_add(next.count);
-            self.sum = next.sum;
-            (self.min, self.max) = (pick(self.min, next.min, f64::min), pick(self.max, next.max, f64::max));
             self.last = if same_time { pick(self.last, next.last, f64::max) } else { next.last };
         }
         self.last_time = next.last_time;

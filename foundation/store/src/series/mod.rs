@@ -6,22 +6,31 @@
 //! - every fragment counts exactly once, in its own window, in whatever order fragments come;
 //! - count, sum and buckets are exact sums; no quantile is ever averaged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
+use arrow::array::{AsArray, BooleanArray};
+use arrow::datatypes::Int64Type;
+use arrow::error::ArrowError;
 use daymark_model::{Receipt, SpanId, TenantId, TimeRange, TraceId, UnixNanos};
 use daymark_sketch::Histogram;
 
 use crate::{Filter, ReadSpec, Reader, StoreError, TableName};
 
+mod catalogue;
 mod choose;
+mod columns;
 mod fragment;
 mod increase;
 mod merge;
 mod rows;
 
+pub(crate) use catalogue::has_text;
+pub use catalogue::{SeriesFilter, list_series};
+pub use columns::{FragmentColumns, SeriesHead};
 pub use fragment::{Adding, Fragment, continues};
 pub use merge::merge;
-pub use rows::fragments_of;
+pub use rows::{FragmentRows, fragments_of};
 
 /// How far before the range the last running total of a cumulative series is looked for, at least.
 const LOOK_BACK_NS: u64 = 300_000_000_000;
@@ -110,6 +119,8 @@ pub struct SeriesQuery {
 pub struct Series {
     /// Stable hash of metric, service, attributes and resource.
     pub id: i64,
+    /// Its metric.
+    pub metric: Arc<str>,
     /// `service.name`.
     pub service: String,
     /// Attributes of the data points, text form.
@@ -199,22 +210,26 @@ pub async fn read_series_with(
     let range = TimeRange { start: query.range.start.minus(query.resolution.look_back_ns()), end: query.range.end };
     let columns = rows::columns(histograms);
     let mut view = reader.view_columns(tenant, table, range, Some(columns.clone())).await?;
-    let mut spec = ReadSpec { columns: Some(columns), ..ReadSpec::default() };
-    spec.filters.push(Filter::text("metric", &query.metric));
-    if let Some(service) = &query.service {
-        spec.filters.push(Filter::text("service_name", service));
-    }
+    let filter = SeriesFilter {
+        metric: Some(query.metric.clone()),
+        service: query.service.clone(),
+        matchers: query.matchers.clone(),
+    };
+    let mut receipt = Receipt::new();
+    // After the view of the rows: what they refer to is there by then.
+    let mut found = catalogue::find(reader, tenant, &view, &filter, &mut receipt).await?;
+    let mut spec = ReadSpec { columns: Some(columns), filters: filter.row_filters(), ..ReadSpec::default() };
+    spec.filters.extend(not_of(std::mem::take(&mut found.others)));
     let batches = view.read(&spec).await?;
-    let mut receipt = view.receipt;
-    let mut found: BTreeMap<i64, (Series, Vec<Fragment<'static>>)> = BTreeMap::new();
+    receipt.absorb(&view.receipt);
+    let (mut fragments, mut unknown) = (BTreeMap::new(), HashSet::new());
     for batch in &batches {
-        rows::collect(batch, histograms, &mut found, &mut receipt)?;
+        rows::collect(batch, &found, &mut fragments, &mut unknown, &mut receipt)?;
     }
-    let mut all = Vec::with_capacity(found.len());
-    for (mut series, fragments) in found.into_values() {
-        if !query.matchers.iter().all(|matcher| matcher.holds(&series)) {
-            continue;
-        }
+    catalogue::miss_unknown(unknown.len(), &mut receipt);
+    let mut all = Vec::with_capacity(fragments.len());
+    for (id, fragments) in fragments {
+        let Some(mut series) = found.matching.remove(&id) else { continue };
         let cumulative = series.temporality == "cumulative";
         let (points, unmergeable) = merge(fragments, cumulative, range.start);
         if unmergeable > 0 {
@@ -227,6 +242,18 @@ pub async fn read_series_with(
         }
     }
     Ok((all, receipt))
+}
+
+/// Leaves out rows of these series.
+fn not_of(series: HashSet<i64>) -> Option<Filter> {
+    if series.is_empty() {
+        return None;
+    }
+    Some(Filter::new(&["series_id"], move |batch| {
+        let ids = batch.column(0).as_primitive_opt::<Int64Type>();
+        let ids = ids.ok_or_else(|| ArrowError::SchemaError("series_id is no integer".to_owned()))?;
+        Ok(BooleanArray::from_unary(ids, |id| !series.contains(&id)))
+    }))
 }
 
 impl Matcher {

@@ -1,28 +1,28 @@
 //! Rows of the metric tables as fragments.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use arrow::array::{
-    Array, AsArray, BinaryArray, FixedSizeBinaryArray, Float64Array, Int64Array, MapArray, RecordBatch, StringArray,
+    Array, AsArray, BinaryArray, FixedSizeBinaryArray, Float64Array, Int64Array, RecordBatch, StringArray,
 };
 use arrow::datatypes::{Float64Type, Int64Type};
 use daymark_model::{Receipt, SpanId, TraceId, UnixNanos};
 use daymark_sketch::Histogram;
 
-use super::fragment::Fragment;
-use super::{Exemplar, Histograms, Series};
+use super::catalogue::Found;
+use super::columns::{SeriesHead, whole};
+use super::fragment::{Adding, Fragment};
+use super::{Exemplar, Histograms};
 use crate::StoreError;
 
 /// Columns that are read, besides the distributions.
-const COLUMNS: [&str; 21] = [
+const COLUMNS: [&str; 19] = [
     "metric",
     "kind",
     "temporality",
     "unit",
     "service_name",
-    "attributes",
-    "resource_attributes",
     "series_id",
     "time_unix_nano",
     "start_time_unix_nano",
@@ -44,43 +44,53 @@ pub(super) fn columns(histograms: Histograms) -> Vec<String> {
     COLUMNS.into_iter().chain(hist).map(str::to_owned).collect()
 }
 
-struct Columns<'b> {
-    kind: &'b StringArray,
-    temporality: &'b StringArray,
-    unit: &'b StringArray,
-    service: &'b StringArray,
-    attributes: &'b MapArray,
-    resource_attributes: &'b MapArray,
-    series_id: &'b Int64Array,
-    time: &'b Int64Array,
-    start: &'b Int64Array,
-    count: &'b Int64Array,
-    sum: &'b Float64Array,
-    min: &'b Float64Array,
-    max: &'b Float64Array,
-    last: &'b Float64Array,
-    last_time: &'b Int64Array,
-    err_bound: &'b Float64Array,
-    exemplar_trace_id: &'b FixedSizeBinaryArray,
-    exemplar_span_id: &'b FixedSizeBinaryArray,
-    exemplar_value: &'b Float64Array,
-    hist_kind: &'b StringArray,
-    hist: Option<&'b BinaryArray>,
+/// A batch of a metric table, its columns found once.
+pub struct FragmentRows {
+    metric: StringArray,
+    kind: StringArray,
+    temporality: StringArray,
+    unit: StringArray,
+    service: StringArray,
+    series_id: Int64Array,
+    time: Int64Array,
+    start: Int64Array,
+    count: Int64Array,
+    sum: Float64Array,
+    min: Float64Array,
+    max: Float64Array,
+    last: Float64Array,
+    last_time: Int64Array,
+    err_bound: Float64Array,
+    exemplar_trace_id: FixedSizeBinaryArray,
+    exemplar_span_id: FixedSizeBinaryArray,
+    exemplar_value: Float64Array,
+    hist_kind: StringArray,
+    hist: Option<BinaryArray>,
 }
 
-impl<'b> Columns<'b> {
-    fn of(batch: &'b RecordBatch, histograms: Histograms) -> Option<Columns<'b>> {
-        let text = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
-        let long = |name: &str| batch.column_by_name(name)?.as_primitive_opt::<Int64Type>();
-        let double = |name: &str| batch.column_by_name(name)?.as_primitive_opt::<Float64Type>();
-        let id = |name: &str| batch.column_by_name(name)?.as_fixed_size_binary_opt();
-        Some(Columns {
+impl FragmentRows {
+    /// With the distributions, if the batch has that column.
+    ///
+    /// # Errors
+    /// When another column is missing or has another type.
+    pub fn of(batch: &RecordBatch) -> Result<FragmentRows, StoreError> {
+        FragmentRows::find(batch).ok_or_else(|| StoreError::WrongSchema {
+            table: "metrics",
+            reason: "a column is missing or has another type".to_owned(),
+        })
+    }
+
+    fn find(batch: &RecordBatch) -> Option<FragmentRows> {
+        let text = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>().cloned();
+        let long = |name: &str| batch.column_by_name(name)?.as_primitive_opt::<Int64Type>().cloned();
+        let double = |name: &str| batch.column_by_name(name)?.as_primitive_opt::<Float64Type>().cloned();
+        let id = |name: &str| batch.column_by_name(name)?.as_fixed_size_binary_opt().cloned();
+        Some(FragmentRows {
+            metric: text("metric")?,
             kind: text("kind")?,
             temporality: text("temporality")?,
             unit: text("unit")?,
             service: text("service_name")?,
-            attributes: batch.column_by_name("attributes")?.as_map_opt()?,
-            resource_attributes: batch.column_by_name("resource_attributes")?.as_map_opt()?,
             series_id: long("series_id")?,
             time: long("time_unix_nano")?,
             start: long("start_time_unix_nano")?,
@@ -95,43 +105,72 @@ impl<'b> Columns<'b> {
             exemplar_span_id: id("exemplar_span_id")?,
             exemplar_value: double("exemplar_value")?,
             hist_kind: text("hist_kind")?,
-            hist: match histograms {
-                Histograms::Read => Some(batch.column_by_name("hist")?.as_binary_opt::<i32>()?),
-                Histograms::Skip => None,
+            hist: match batch.column_by_name("hist") {
+                Some(hist) => Some(hist.as_binary_opt::<i32>()?.clone()),
+                None => None,
             },
         })
     }
 
-    fn series(&self, row: usize) -> Series {
-        Series {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.series_id.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the row repeats of its series.
+    pub fn head(&self, row: usize) -> SeriesHead<'_> {
+        SeriesHead {
             id: self.series_id.value(row),
-            service: self.service.value(row).to_owned(),
-            attributes: attributes(self.attributes, row),
-            resource_attributes: attributes(self.resource_attributes, row),
-            kind: self.kind.value(row).to_owned(),
-            unit: self.unit.value(row).to_owned(),
-            temporality: self.temporality.value(row).to_owned(),
-            points: Vec::new(),
+            metric: self.metric.value(row),
+            kind: self.kind.value(row),
+            temporality: self.temporality.value(row),
+            unit: self.unit.value(row),
+            service: self.service.value(row),
         }
     }
 
-    fn fragment(&self, row: usize) -> (Fragment<'static>, Option<StoreError>) {
+    /// How the row adds up with others of its series.
+    pub fn adding(&self, row: usize) -> Adding {
+        Adding::of(self.kind.value(row), self.temporality.value(row))
+    }
+
+    /// The row as a fragment.
+    ///
+    /// # Errors
+    /// [`StoreError::Histogram`] when the distribution is damaged.
+    pub fn fragment(&self, row: usize) -> Result<Fragment<'static>, StoreError> {
+        let (fragment, damage) = self.fragment_without_damage(row);
+        damage.map_or(Ok(fragment), Err)
+    }
+
+    /// The row, without its distribution if that is damaged, and the damage.
+    fn fragment_without_damage(&self, row: usize) -> (Fragment<'static>, Option<StoreError>) {
         let unsigned = |column: &Int64Array| column.value(row).max(0) as u64;
         let optional = |column: &Float64Array| column.is_valid(row).then(|| column.value(row));
-        let (count, min, max) = (unsigned(self.count), optional(self.min), optional(self.max));
+        let count = unsigned(&self.count);
+        let values = [&self.sum, &self.min, &self.max, &self.last].map(optional);
+        let (sum, [min, max, last]) = match self.kind.value(row) {
+            "histogram" => (values[0].unwrap_or(0.0), [values[1], values[2], values[3]]),
+            _ => whole(self.adding(row), count, values),
+        };
         let (hist, damage) = match self.histogram(row, count, min, max) {
             Ok(hist) => (hist, None),
             Err(error) => (None, Some(error)),
         };
         let fragment = Fragment {
-            window: UnixNanos(unsigned(self.time)),
-            start: unsigned(self.start),
-            last_time: unsigned(self.last_time),
+            window: UnixNanos(unsigned(&self.time)),
+            start: unsigned(&self.start),
+            last_time: unsigned(&self.last_time),
             count,
-            sum: self.sum.value(row),
+            sum,
             min,
             max,
-            last: optional(self.last),
+            last,
             hist: hist.map(Cow::Owned),
             err_bound: self.err_bound.value(row),
             exemplar: self.exemplar(row),
@@ -147,7 +186,8 @@ impl<'b> Columns<'b> {
         min: Option<f64>,
         max: Option<f64>,
     ) -> Result<Option<Histogram>, StoreError> {
-        let Some(hist) = self.hist.filter(|_| !self.hist_kind.value(row).is_empty()) else { return Ok(None) };
+        let hist = self.hist.as_ref().filter(|_| !self.hist_kind.value(row).is_empty());
+        let Some(hist) = hist else { return Ok(None) };
         let bytes = hist.is_valid(row).then(|| hist.value(row));
         let whole = |value: Option<f64>| value.map_or(0, |value| value as u64);
         let decoded = Histogram::decode_row(bytes, count, whole(min), whole(max));
@@ -167,48 +207,40 @@ impl<'b> Columns<'b> {
     }
 }
 
+/// Adds the rows of `batch` to their series. A distribution that cannot be decoded is left out and noted; so are rows
+/// of a series that is not in the catalogue.
+pub(super) fn collect(
+    batch: &RecordBatch,
+    series: &Found,
+    fragments: &mut BTreeMap<i64, Vec<Fragment<'static>>>,
+    unknown: &mut HashSet<i64>,
+    receipt: &mut Receipt,
+) -> Result<(), StoreError> {
+    let rows = FragmentRows::of(batch)?;
+    for row in 0..rows.len() {
+        let id = rows.series_id.value(row);
+        if !series.matching.contains_key(&id) {
+            unknown.insert(id);
+            continue;
+        }
+        let (fragment, damage) = rows.fragment_without_damage(row);
+        if let Some(damage) = damage {
+            receipt.miss(format!("series {id}: {damage}"));
+        }
+        fragments.entry(id).or_default().push(fragment);
+    }
+    Ok(())
+}
+
 /// The rows of a metric table as fragments, by series.
 ///
 /// # Errors
 /// When a column is missing, or a distribution cannot be decoded.
 pub fn fragments_of(batch: &RecordBatch) -> Result<BTreeMap<i64, Vec<Fragment<'static>>>, StoreError> {
-    let columns = Columns::of(batch, Histograms::Read).ok_or_else(wrong_schema)?;
+    let rows = FragmentRows::of(batch)?;
     let mut found: BTreeMap<i64, Vec<Fragment<'static>>> = BTreeMap::new();
-    for row in 0..batch.num_rows() {
-        let (fragment, damage) = columns.fragment(row);
-        damage.map_or(Ok(()), Err)?;
-        found.entry(columns.series_id.value(row)).or_default().push(fragment);
+    for row in 0..rows.len() {
+        found.entry(rows.series_id.value(row)).or_default().push(rows.fragment(row)?);
     }
     Ok(found)
-}
-
-fn wrong_schema() -> StoreError {
-    StoreError::WrongSchema { table: "metrics", reason: "a column is missing or has another type".to_owned() }
-}
-
-/// Adds the rows of `batch` to their series. A distribution that cannot be decoded is left out and noted.
-pub(super) fn collect(
-    batch: &RecordBatch,
-    histograms: Histograms,
-    found: &mut BTreeMap<i64, (Series, Vec<Fragment<'static>>)>,
-    receipt: &mut Receipt,
-) -> Result<(), StoreError> {
-    let columns = Columns::of(batch, histograms).ok_or_else(wrong_schema)?;
-    for row in 0..batch.num_rows() {
-        let (_, fragments) =
-            found.entry(columns.series_id.value(row)).or_insert_with(|| (columns.series(row), Vec::new()));
-        let (fragment, damage) = columns.fragment(row);
-        if let Some(damage) = damage {
-            receipt.miss(format!("series {}: {damage}", columns.series_id.value(row)));
-        }
-        fragments.push(fragment);
-    }
-    Ok(())
-}
-
-fn attributes(column: &MapArray, row: usize) -> BTreeMap<String, String> {
-    let entries = column.value(row);
-    let texts = |at: usize| entries.column(at).as_string_opt::<i32>();
-    let (Some(keys), Some(values)) = (texts(0), texts(1)) else { return BTreeMap::new() };
-    (0..entries.len()).map(|at| (keys.value(at).to_owned(), values.value(at).to_owned())).collect()
 }

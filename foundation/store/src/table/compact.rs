@@ -3,10 +3,14 @@
 //! Invariants:
 //! - the same rows are in the table before and after, in one commit that takes out the inputs and adds their merger;
 //! - two compactors cannot both merge a segment: the second one's commit finds its inputs gone and changes nothing;
-//! - rows keep their order of arrival, and are copied, never rewritten.
+//! - rows keep their order of arrival, and are copied, never rewritten; those of metric tables and `series` are sorted
+//!   by series, and the ones of one series and window become one ([`join`]).
+
+mod join;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use daymark_model::{Classify, ErrorClass, UnixNanos};
 use futures::{StreamExt, TryStreamExt};
@@ -15,7 +19,10 @@ use super::Table;
 use super::commit::Change;
 use crate::reader::Segment;
 use crate::segment::{SegmentMeta, write_segment_from};
-use crate::{ReadSpec, SegmentOptions, StoreError};
+use crate::series::has_text;
+use crate::{ReadSpec, SegmentOptions, StoreError, TableName};
+
+use join::{Input, Join};
 
 /// What is merged, and how far.
 #[derive(Clone, Debug)]
@@ -32,6 +39,9 @@ pub struct CompactOptions {
     pub segment: SegmentOptions,
 }
 
+/// Windows of a metric table that a stretch spans at least.
+const MIN_WINDOWS: u64 = 168;
+
 impl Default for CompactOptions {
     fn default() -> CompactOptions {
         CompactOptions {
@@ -44,6 +54,15 @@ impl Default for CompactOptions {
     }
 }
 
+impl CompactOptions {
+    /// These options for `table`: coarse windows are few, and their segments are merged over longer stretches.
+    #[must_use]
+    pub fn for_table(&self, table: TableName) -> CompactOptions {
+        let windows_ns = table.window_ns().unwrap_or(0).saturating_mul(MIN_WINDOWS);
+        CompactOptions { window_ns: self.window_ns.max(windows_ns), ..self.clone() }
+    }
+}
+
 /// What one merger did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Compacted {
@@ -51,6 +70,8 @@ pub struct Compacted {
     pub segments: usize,
     /// Their rows.
     pub rows: u64,
+    /// Rows of the merger: fewer where fragments of one window became one.
+    pub rows_after: u64,
     /// Their compressed bytes, indexes included.
     pub bytes_before: u64,
     /// Bytes of the merger, index included.
@@ -70,36 +91,54 @@ impl Table {
     ) -> Result<Option<Compacted>, StoreError> {
         let snapshot = self.snapshot().await?;
         let now = self.inner.shared.options.clock.now();
-        let Some(inputs) = choose(&snapshot.segments, options, skip, now) else { return Ok(None) };
-        for input in &inputs {
-            // Reads the footer, which is needed anyhow: a damaged file is told by name.
-            if let Err(error) = Segment::new(self.clone(), Arc::clone(input)).footer().await {
-                return self.leave_alone(&input.path, error, skip);
+        let inputs = loop {
+            let chosen = choose(&snapshot.segments, options, skip, now);
+            let Some(inputs) = chosen else { return Ok(None) };
+            let mut usable = true;
+            for input in &inputs {
+                // Reads the footer, which is needed anyhow: a damaged file is told by name.
+                match has_text(&Segment::new(self.clone(), Arc::clone(input))).await {
+                    Ok(true) if TableName::METRICS.contains(&self.inner.name) => {
+                        // Written by an older version, which had other columns: kept as it is until it is too old.
+                        skip.insert(input.path.clone());
+                        usable = false;
+                    }
+                    Ok(_) => {}
+                    Err(error) => return self.leave_alone(&input.path, error, skip),
+                }
             }
-        }
+            if usable {
+                break inputs;
+            }
+        };
         let rows: u64 = inputs.iter().map(|input| input.rows).sum();
-        let table = self.clone();
-        let reads = futures::stream::iter(inputs.clone()).then(move |input| {
-            let segment = Segment::new(table.clone(), Arc::clone(&input));
-            async move {
-                let named = move |error| StoreError::Compaction { path: input.path.clone(), source: Box::new(error) };
-                let batches = segment.stream(&ReadSpec::default()).await.map_err(&named)?;
-                Ok::<_, StoreError>(batches.map_err(named))
+        let opened = match self.inner.name.is_sorted_by_series() {
+            true => self.joined(&inputs).await,
+            false => {
+                Ok((futures::stream::iter(self.streams(&inputs)).flatten().boxed(), Arc::new(AtomicU64::new(rows))))
             }
-        });
-        let batches = reads.try_flatten().boxed();
-        let merger = match write_segment_from(self, rows as usize, batches, options.segment.clone()).await {
-            Ok(merger) => merger,
+        };
+        let written = match opened {
+            Ok((batches, read)) => {
+                let merger = write_segment_from(self, rows as usize, batches, options.segment.clone()).await;
+                merger.map(|merger| (merger, read.load(Relaxed)))
+            }
+            Err(error) => Err(error),
+        };
+        let (merger, read) = match written {
+            Ok(written) => written,
             Err(StoreError::Compaction { path, source }) => return self.leave_alone(&path, *source, skip),
             Err(error) => return Err(error),
         };
-        if merger.meta.rows != rows {
-            let reason = format!("{} rows read of {rows}", merger.meta.rows);
+        let is_whole = merger.meta.rows == rows || self.inner.name.is_sorted_by_series() && merger.meta.rows < rows;
+        if read != rows || !is_whole {
+            let reason = format!("{} rows written, {read} read of {rows}", merger.meta.rows);
             return Err(StoreError::Background(format!("compaction of {}: {reason}", self.inner.log.table)));
         }
         let done = Compacted {
             segments: inputs.len(),
             rows,
+            rows_after: merger.meta.rows,
             bytes_before: inputs.iter().map(|input| bytes(input)).sum(),
             bytes_after: bytes(&merger.meta),
         };
@@ -110,6 +149,33 @@ impl Table {
             Err(StoreError::NotLive { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The rows of each input, in file order.
+    fn streams(&self, inputs: &[Arc<SegmentMeta>]) -> Vec<Input> {
+        let stream = |input: &Arc<SegmentMeta>| {
+            let (segment, path) = (Segment::new(self.clone(), Arc::clone(input)), input.path.clone());
+            let named = move |error| StoreError::Compaction { path: path.clone(), source: Box::new(error) };
+            let rows = async move { segment.stream(&ReadSpec::default()).await };
+            futures::stream::once(rows).try_flatten().map_err(named).boxed()
+        };
+        inputs.iter().map(stream).collect()
+    }
+
+    /// The rows of all inputs, sorted and joined, and how many were read so far.
+    async fn joined(&self, inputs: &[Arc<SegmentMeta>]) -> Result<(Input, Arc<AtomicU64>), StoreError> {
+        let read = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&read);
+        let join = Join::new(self.inner.name, self.streams(inputs)).await?;
+        let batches = futures::stream::try_unfold(join, move |mut join| {
+            let counter = Arc::clone(&counter);
+            async move {
+                let batch = join.next().await?;
+                counter.store(join.rows, Relaxed);
+                Ok::<_, StoreError>(batch.map(|batch| (batch, join)))
+            }
+        });
+        Ok((batches.boxed(), read))
     }
 
     fn leave_alone(

@@ -6,6 +6,7 @@ mod compaction;
 mod crash;
 mod damage;
 mod delete;
+mod joining;
 mod many_files;
 mod many_writers;
 mod pinning;

@@ -8,10 +8,11 @@ use async_trait::async_trait;
 use daymark_model::{LogOffset, TenantId, TimeRange, UnixNanos};
 use proptest::prelude::*;
 
-use super::samples::{START, Scene, bodies, counters, logs, long_column, publish, spans, trace, traces};
+use super::samples::{START, Scene, bodies, catalogue, counters, logs, long_column, publish, spans, trace, traces};
+use crate::series::{SeriesFilter, list_series};
 use crate::{
-    BodyQuery, CollectorStatus, Filter, HotError, HotRequest, HotRows, HotSource, ReadSpec, Reader, Resolution,
-    SeriesQuery, TableName, read_series,
+    BodyQuery, CollectorStatus, Filter, HotError, HotRequest, HotRows, HotSource, MatchOp, Matcher, ReadSpec, Reader,
+    Resolution, SeriesQuery, TableName, read_series,
 };
 
 /// Rows in memory, and what the collector has published at least.
@@ -27,7 +28,9 @@ impl HotSource for Memory {
         if request.after < needed {
             return Err(HotError::Stale { needed });
         }
-        Ok(HotRows { through: LogOffset(99), batches: self.rows.clone(), behind: false })
+        let of_table = |batch: &&RecordBatch| batch.schema() == request.table.schema();
+        let batches = self.rows.iter().filter(of_table).cloned().collect();
+        Ok(HotRows { through: LogOffset(99), batches, behind: false })
     }
 
     async fn status(&self) -> Result<CollectorStatus, HotError> {
@@ -194,6 +197,7 @@ async fn series_add_published_and_hot_fragments() {
     let table = scene.table(TableName::Metrics10s);
     publish(&table, counters(1, &[(0, 3), (1, 4)]), 1).await;
     publish(&table, counters(2, &[(1, 10)]), 2).await;
+    publish(&scene.table(TableName::Series), catalogue(1, &[0]), 1).await;
     let hot = Memory { rows: vec![counters(3, &[(1, 100), (2, 1)])], published: 0.into() };
     let reader = Reader::new(Arc::clone(&scene.store), Some(Arc::new(hot)));
     let query = |service: &str, from: u64| SeriesQuery {
@@ -203,13 +207,33 @@ async fn series_add_published_and_hot_fragments() {
         range: TimeRange { start: START.plus(from * 10_000_000_000), end: UnixNanos(u64::MAX) },
         resolution: Resolution::TenSeconds,
     };
+    let matching = |key: &str, value: &str| SeriesQuery {
+        matchers: vec![Matcher { key: key.to_owned(), op: MatchOp::Equal, value: value.to_owned() }],
+        ..query("shop", 0)
+    };
     let (series, receipt) = read_series(&reader, &tenant(), &query("shop", 0)).await.unwrap();
     let counts: Vec<u64> = series[0].points.iter().map(|point| point.count).collect();
     assert_eq!((series.len(), counts, receipt.complete), (1, vec![3, 114, 1], true));
     assert_eq!(series[0].attributes.len(), 1);
+    let (other, receipt) = read_series(&reader, &tenant(), &matching("row", "1")).await.unwrap();
+    assert!(other.is_empty() && receipt.complete, "{receipt:?}");
+    assert_eq!(read_series(&reader, &tenant(), &matching("row", "0")).await.unwrap().0.len(), 1);
     let (later, _) = read_series(&reader, &tenant(), &query("shop", 1)).await.unwrap();
     assert_eq!(later[0].points.len(), 2);
     assert!(read_series(&reader, &tenant(), &query("other", 0)).await.unwrap().0.is_empty());
+}
+
+/// Scenario: metric rows whose series the catalogue has lost. Guarantee: the answer says that it is not complete.
+#[tokio::test]
+async fn rows_of_an_unknown_series_make_the_answer_partial() {
+    let scene = Scene::new();
+    publish(&scene.table(TableName::Metrics10s), counters(1, &[(0, 3)]), 1).await;
+    let reader = Reader::new(Arc::clone(&scene.store), None);
+    let (found, receipt) = list_series(&reader, &tenant(), &SeriesFilter::default(), TimeRange::ALL).await.unwrap();
+    assert!(found.is_empty() && receipt.missing[0].starts_with("1 series have rows"), "{receipt:?}");
+    publish(&scene.table(TableName::Series), catalogue(1, &[0]), 1).await;
+    let (found, receipt) = list_series(&reader, &tenant(), &SeriesFilter::default(), TimeRange::ALL).await.unwrap();
+    assert_eq!((found.len(), &*found[0].metric, receipt.complete), (1, "requests", true));
 }
 
 fn word() -> impl Strategy<Value = String> {

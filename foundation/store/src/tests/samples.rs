@@ -167,6 +167,24 @@ pub(super) fn counters(offset: u64, of: &[(u64, u64)]) -> RecordBatch {
     )
 }
 
+/// Catalogue rows of `requests` of `shop`, by series id, on the day of [`START`].
+pub(super) fn catalogue(offset: u64, series: &[u64]) -> RecordBatch {
+    let day = vec![START.window(86_400_000_000_000).0; series.len()];
+    rows(
+        TableName::Series,
+        &[
+            ("metric", texts(&vec!["requests"; series.len()])),
+            ("kind", texts(&vec!["counter"; series.len()])),
+            ("temporality", texts(&vec!["delta"; series.len()])),
+            ("service_name", texts(&vec!["shop"; series.len()])),
+            ("series_id", longs(series)),
+            ("time", micros(&day)),
+            ("time_unix_nano", longs(&day)),
+            ("log_offset", longs(&vec![offset; series.len()])),
+        ],
+    )
+}
+
 /// Writes and publishes one segment.
 pub(super) async fn publish(table: &Table, batch: RecordBatch, consumed: u64) -> u64 {
     let options =
