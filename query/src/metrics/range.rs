@@ -56,6 +56,8 @@ struct Question {
     grid: Grid,
     resolution: Resolution,
     max_series: usize,
+    /// Attributes that every series must have.
+    fixed: Vec<(String, String)>,
 }
 
 pub(crate) async fn range(asked: Asked) -> Result<Response, QueryError> {
@@ -71,6 +73,7 @@ pub(crate) async fn range(asked: Asked) -> Result<Response, QueryError> {
         grid,
         resolution,
         max_series: app.options.max_series,
+        fixed: params.pairs("attribute")?,
     };
     let matcher = |(key, value)| Matcher { key, op: MatchOp::Equal, value };
     let query = SeriesQuery {
@@ -84,18 +87,27 @@ pub(crate) async fn range(asked: Asked) -> Result<Response, QueryError> {
     let needs_distributions = question.function.is_none_or(Function::is_quantile);
     let histograms = if needs_distributions { Histograms::Read } else { Histograms::Skip };
     let (series, mut receipt) = read_series_with(&app.reader, tenant, &query, histograms).await?;
-    if series.is_empty() {
+    // Other series of the metric and service say that it reports: what they count, this one has not seen happen.
+    let family = if question.fills_zeros(&series) && !query.matchers.is_empty() {
+        let whole = SeriesQuery { matchers: Vec::new(), ..query.clone() };
+        let (family, read) = read_series_with(&app.reader, tenant, &whole, Histograms::Skip).await?;
+        receipt.absorb(&read);
+        family
+    } else {
+        Vec::new()
+    };
+    if series.is_empty() && family.is_empty() {
         warn_if_unknown(app, tenant, &query.metric, resolution.table(), grid.range, &mut receipt).await?;
     }
-    let (answer, misses) = on_cpu(move || question.answer(&series)).await??;
+    let (answer, misses) = on_cpu(move || question.answer(&series, &family)).await??;
     misses.into_iter().for_each(|why| Receipt::miss(&mut receipt, why));
     asked.answer(receipt, answer).await
 }
 
 impl Question {
     /// The answer and what is missing from it.
-    fn answer(self, series: &[Series]) -> Result<(RangeAnswer, Vec<String>), QueryError> {
-        let kind_name = series.first().map(|first| first.kind.clone());
+    fn answer(self, series: &[Series], family: &[Series]) -> Result<(RangeAnswer, Vec<String>), QueryError> {
+        let kind_name = series.first().or(family.first()).map(|first| first.kind.clone());
         let kind = Kind::parse(kind_name.as_deref().unwrap_or_default());
         let function = self.function.unwrap_or(Function::default_for(kind));
         if kind_name.is_some() {
@@ -105,6 +117,9 @@ impl Question {
         for one in series {
             let labels: Vec<String> = self.group_by.iter().map(|key| label(one, key)).collect();
             groups.entry(labels).or_insert_with(|| Group::new(self.grid.len())).add(one, self.grid);
+        }
+        if function.zero_when_absent() {
+            self.note_reports(&mut groups, if family.is_empty() { series } else { family });
         }
         if groups.len() > self.max_series {
             return Err(QueryError::Limit {
@@ -137,6 +152,43 @@ impl Question {
         };
         Ok((answer, misses))
     }
+
+    /// Whether a step without data of its own may be 0.
+    fn fills_zeros(&self, series: &[Series]) -> bool {
+        let default =
+            || series.first().is_none_or(|one| Function::default_for(Kind::parse(&one.kind)).zero_when_absent());
+        self.function.map_or_else(default, Function::zero_when_absent)
+    }
+
+    /// Notes in which steps the services of each group report the metric at all. A label that a matcher fixes has that
+    /// value in every group, so a group may be one that nothing was counted in.
+    fn note_reports(&self, groups: &mut BTreeMap<Vec<String>, Group>, family: &[Series]) {
+        let mut reports: BTreeMap<&str, Vec<bool>> = BTreeMap::new();
+        for one in family {
+            let steps = reports.entry(&one.service).or_insert_with(|| vec![false; self.grid.len()]);
+            one.points.iter().filter_map(|point| self.grid.position(point.time)).for_each(|at| steps[at] = true);
+        }
+        // A label that no series has is a mistake rather than something that did not happen.
+        if self.fixed.iter().any(|(key, _)| family.iter().all(|one| label(one, key).is_empty())) {
+            return;
+        }
+        for one in family {
+            let value = |key: &String| match self.fixed.iter().find(|(fixed, _)| fixed == key) {
+                Some((_, value)) => value.clone(),
+                None => label(one, key),
+            };
+            let labels: Vec<String> = self.group_by.iter().map(value).collect();
+            if groups.len() >= self.max_series && !groups.contains_key(&labels) {
+                continue;
+            }
+            let group = groups.entry(labels).or_insert_with(|| Group::new(self.grid.len()));
+            if let Some(steps) =
+                reports.get(one.service.as_str()).filter(|_| group.services.insert(one.service.clone()))
+            {
+                group.reports.iter_mut().zip(steps).for_each(|(ours, theirs)| *ours |= theirs);
+            }
+        }
+    }
 }
 
 /// The series' value of a label: the service, or an attribute of the points, or of the resource; else empty.
@@ -151,12 +203,20 @@ fn label(series: &Series, key: &str) -> String {
 /// Series with the same labels, merged step by step.
 struct Group {
     steps: Vec<Step>,
+    /// Steps in which a service of it reports the metric, if only for other series.
+    reports: Vec<bool>,
+    services: HashSet<String>,
     exemplars: Vec<Example>,
 }
 
 impl Group {
     fn new(steps: usize) -> Group {
-        Group { steps: vec![Step::default(); steps], exemplars: Vec::new() }
+        Group {
+            steps: vec![Step::default(); steps],
+            reports: vec![false; steps],
+            services: HashSet::new(),
+            exemplars: Vec::new(),
+        }
     }
 
     fn add(&mut self, series: &Series, grid: Grid) {
@@ -183,7 +243,7 @@ impl Group {
             let value = if !step.is_empty() {
                 step.value(function, kind, grid.step_s)
             } else {
-                (function.zero_when_absent() && has_data_around(at)).then_some(0.0)
+                (function.zero_when_absent() && (self.reports[at] || has_data_around(at))).then_some(0.0)
             };
             (grid.start_ms(at), value)
         };
@@ -218,6 +278,70 @@ mod tests {
     use daymark_model::{TimeRange, UnixNanos};
 
     use super::*;
+
+    fn series(service: &str, status: &str, windows: &[u64]) -> Series {
+        let point = |window: &u64| daymark_store::Point {
+            time: UnixNanos::from_seconds(window * 60),
+            count: 2,
+            sum: 2.0,
+            min: None,
+            max: None,
+            last: None,
+            hist: None,
+            err_bound: 0.0,
+            exemplar: None,
+        };
+        Series {
+            id: 1,
+            metric: "requests".into(),
+            service: service.into(),
+            attributes: BTreeMap::from([("status".into(), status.into())]),
+            resource_attributes: BTreeMap::new(),
+            kind: "counter".into(),
+            unit: "1".into(),
+            temporality: "delta".into(),
+            points: windows.iter().map(point).collect(),
+        }
+    }
+
+    /// Increases by minute of the series with `status=error`, where `family` are all of the metric.
+    fn errors(group_by: &[&str], fixed: (&str, &str), family: &[Series]) -> Vec<(String, Vec<Option<f64>>)> {
+        let range = TimeRange { start: UnixNanos::from_seconds(0), end: UnixNanos::from_seconds(300) };
+        let question = Question {
+            metric: "requests".into(),
+            group_by: group_by.iter().map(|&key| key.to_owned()).collect(),
+            function: Some(Function::Increase),
+            grid: Grid::new(range, Some(60), 100).unwrap(),
+            resolution: Resolution::OneMinute,
+            max_series: 10,
+            fixed: vec![(fixed.0.to_owned(), fixed.1.to_owned())],
+        };
+        let matching = |one: &&Series| one.attributes.get(fixed.0).is_some_and(|value| value == fixed.1);
+        let matching: Vec<Series> = family.iter().filter(matching).cloned().collect();
+        let (answer, _) = question.answer(&matching, family).unwrap();
+        let line = |line: &Line| {
+            let labels: Vec<&str> = line.labels.values().map(String::as_str).collect();
+            (labels.join(","), line.points.iter().map(|(_, value)| *value).collect())
+        };
+        answer.series.iter().map(line).collect()
+    }
+
+    #[test]
+    fn no_errors_are_zero_errors_while_the_service_reports() {
+        let family = [series("a", "ok", &[0, 1, 3]), series("a", "error", &[1]), series("b", "ok", &[2])];
+        let error = ("status", "error");
+        let (zero, two) = (Some(0.0), Some(2.0));
+        let all = errors(&[], error, &family);
+        assert_eq!(all, [(String::new(), vec![zero, two, zero, zero, None])]);
+        let by_service = errors(&["service"], error, &family);
+        assert_eq!(
+            by_service,
+            [("a".to_owned(), vec![zero, two, None, zero, None]), ("b".to_owned(), vec![None, None, zero, None, None])]
+        );
+        let by_status = errors(&["status"], error, &family[..1]);
+        assert_eq!(by_status, [("error".to_owned(), vec![zero, zero, None, zero, None])]);
+        assert!(errors(&[], ("statsu", "error"), &family).is_empty(), "a label that nothing has is a mistake");
+    }
 
     fn example(time_s: u64, value: f64) -> Example {
         Example { time_ms: time_s * 1_000, value, trace_id: String::new(), span_id: None }
