@@ -48,7 +48,7 @@ pub use series::{
 };
 pub use store::{Store, StoreOptions};
 pub use table::{
-    COLLECTOR, Commit, CompactOptions, Compacted, Condition, Deleted, Pinned, Repaired, Retained, Rows, Snapshot, Table,
-    Version,
+    COLLECTOR, Commit, CompactOptions, Compacted, Condition, Deleted, Pinned, Repaired, Retained, Rows, Snapshot,
+    Table, Version,
 };
 pub use verify::{Finding, Verified, VerifyOptions};

@@ -79,8 +79,9 @@ impl TableName {
 
     /// Columns in order.
     pub fn schema(self) -> SchemaRef {
-        static SCHEMAS: LazyLock<[SchemaRef; 5]> =
-            LazyLock::new(|| [spans(), logs(), traces(), metrics(), series()].map(|fields| Arc::new(Schema::new(fields))));
+        static SCHEMAS: LazyLock<[SchemaRef; 5]> = LazyLock::new(|| {
+            [spans(), logs(), traces(), metrics(), series()].map(|fields| Arc::new(Schema::new(fields)))
+        });
         let at = match self {
             TableName::Spans => 0,
             TableName::Logs => 1,

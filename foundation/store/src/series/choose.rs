@@ -37,11 +37,7 @@ impl Resolution {
     ///
     /// # Errors
     /// Faults of the store.
-    pub async fn for_listing(
-        reader: &Reader,
-        tenant: &TenantId,
-        range: TimeRange,
-    ) -> Result<Resolution, StoreError> {
+    pub async fn for_listing(reader: &Reader, tenant: &TenantId, range: TimeRange) -> Result<Resolution, StoreError> {
         let length_ns = range.end.0.saturating_sub(range.start.0);
         let fits = |resolution: &Resolution| length_ns / resolution.window_ns() <= LISTED_WINDOWS;
         let wanted = Resolution::ALL.into_iter().find(fits).unwrap_or(Resolution::OneDay);

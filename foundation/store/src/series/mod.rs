@@ -250,7 +250,8 @@ fn not_of(series: HashSet<i64>) -> Option<Filter> {
         return None;
     }
     Some(Filter::new(&["series_id"], move |batch| {
-        let ids = batch.column(0).as_primitive_opt::<Int64Type>();
+        // Of hot rows the batch has all columns.
+        let ids = batch.column_by_name("series_id").and_then(|ids| ids.as_primitive_opt::<Int64Type>());
         let ids = ids.ok_or_else(|| ArrowError::SchemaError("series_id is no integer".to_owned()))?;
         Ok(BooleanArray::from_unary(ids, |id| !series.contains(&id)))
     }))
