@@ -72,17 +72,21 @@ impl Metadata {
         }
     }
 
-    /// With the columns of `table` that it lacks, after its own; columns that are written no more stay and may be null from
-    /// here on. None when nothing changes. What is in the table already has null in the new columns.
+    /// With the columns of `table` that it lacks, after its own; columns that are written no more, and those that may be
+    /// null by now, stay and may be null from here on. None when nothing changes. What is in the table already has null in
+    /// the new columns.
     pub(crate) fn evolved(&self, table: TableName) -> Option<Metadata> {
         let mut schema: Value = serde_json::from_str(&self.schema_string).ok()?;
         let fields = schema.get_mut("fields")?.as_array_mut()?;
         let mut ours = delta_schema(&table.schema());
         let mut added = std::mem::take(ours.get_mut("fields")?.as_array_mut()?);
         let mut changed = false;
-        for field in fields.iter_mut().filter(|field| !added.iter().any(|ours| ours["name"] == field["name"])) {
-            changed |= field["nullable"] == false;
-            field["nullable"] = true.into();
+        for field in fields.iter_mut().filter(|field| field["nullable"] == false) {
+            let same = added.iter().find(|ours| ours["name"] == field["name"]);
+            if same.is_none_or(|ours| ours["nullable"] == true) {
+                field["nullable"] = true.into();
+                changed = true;
+            }
         }
         added.retain(|field| !fields.iter().any(|there| there["name"] == field["name"]));
         if added.is_empty() && !changed {
