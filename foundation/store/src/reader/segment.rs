@@ -17,7 +17,7 @@ use parquet::file::metadata::ParquetMetaData;
 use super::columns::{self, schema_of};
 use super::source;
 use super::{ReadSpec, RowChoice};
-use crate::{BodyQuery, SegmentMeta, StoreError, Table};
+use crate::{BodyQuery, SegmentMeta, StoreError, Table, TableName};
 
 /// Rows of a batch that is handed out.
 const BATCH_ROWS: usize = 8192;
@@ -75,6 +75,23 @@ impl Segment {
         &self,
         spec: &ReadSpec,
     ) -> Result<BoxStream<'static, Result<RecordBatch, StoreError>>, StoreError> {
+        self.stream_as(self.table.name(), spec).await
+    }
+
+    /// As [`Segment::read`], with the columns of another table: what files of an older version had beside those of their
+    /// own.
+    ///
+    /// # Errors
+    /// As [`Segment::read`].
+    pub(crate) async fn read_as(&self, table: TableName, spec: &ReadSpec) -> Result<Vec<RecordBatch>, StoreError> {
+        self.stream_as(table, spec).await?.try_collect().await
+    }
+
+    async fn stream_as(
+        &self,
+        table: TableName,
+        spec: &ReadSpec,
+    ) -> Result<BoxStream<'static, Result<RecordBatch, StoreError>>, StoreError> {
         if spec.rows.is_empty() {
             return Ok(futures::stream::empty().boxed());
         }
@@ -88,10 +105,10 @@ impl Segment {
         if let Some(selection) = selection {
             builder = builder.with_row_selection(selection);
         }
-        let wanted = schema_of(self.table.name(), spec.columns.as_deref())?;
+        let wanted = schema_of(table, spec.columns.as_deref())?;
         builder = builder.with_projection(self.projection(&footer, &wanted)?);
         if !spec.filters.is_empty() {
-            builder = builder.with_row_filter(self.row_filter(&footer, spec)?);
+            builder = builder.with_row_filter(self.row_filter(&footer, table, spec)?);
         }
         if let Some(limit) = spec.limit {
             builder = builder.with_limit(limit);
@@ -188,10 +205,15 @@ impl Segment {
         Ok(ProjectionMask::roots(footer.parquet_schema(), roots))
     }
 
-    fn row_filter(&self, footer: &ArrowReaderMetadata, spec: &ReadSpec) -> Result<RowFilter, ArrowError> {
+    fn row_filter(
+        &self,
+        footer: &ArrowReaderMetadata,
+        table: TableName,
+        spec: &ReadSpec,
+    ) -> Result<RowFilter, ArrowError> {
         let mut predicates: Vec<Box<dyn ArrowPredicate>> = Vec::with_capacity(spec.filters.len());
         for filter in &spec.filters {
-            let wanted = schema_of(self.table.name(), Some(filter.columns()))?;
+            let wanted = schema_of(table, Some(filter.columns()))?;
             let mask = self.projection(footer, &wanted)?;
             let filter = filter.clone();
             let test = move |batch| filter.test(&columns::conform(batch, &wanted)?);

@@ -66,9 +66,13 @@ pub(super) async fn find(
     let spec = ReadSpec { filters: filter.row_filters(), ..ReadSpec::columns(&COLUMNS) };
     for segment in &view.segments {
         if has_text(segment).await.unwrap_or(false) {
-            // What cannot be read is reported by whoever reads its rows.
-            for batch in segment.read(&spec).await.unwrap_or_default() {
-                found.add(&batch, &filter.matchers)?;
+            let batches = match segment.read_as(TableName::Series, &spec).await {
+                // What cannot be read is reported by whoever reads its rows.
+                Err(StoreError::Parquet { .. } | StoreError::Object(_)) => Vec::new(),
+                read => read?,
+            };
+            for batch in &batches {
+                found.add(batch, &filter.matchers)?;
             }
         }
     }
