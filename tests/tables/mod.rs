@@ -91,7 +91,8 @@ async fn rows_are_deleted_beside_a_running_collector() {
     system.ask().sql_count_becomes("select count(*) from spans", sent.spans, Duration::from_secs(20)).await;
     system.ask().sql_count_becomes("select count(*) from logs", sent.logs, Duration::from_secs(20)).await;
     let others = (count(&system, "spans", "<>").await, count(&system, "logs", "<>").await);
-    let arguments = ["delete", "--tenant", "default", "--where", "service_name=payment", "--collector", &collector];
+    let arguments =
+        ["delete", "--tenant", "default", "--where", "service_name=payment", "--collector", collector.as_str()];
     let (code, said) = tokio::task::block_in_place(|| store(&data_dir, &arguments));
     assert_eq!(code, Some(0), "{said}");
     let deleted = format!("default/spans: {} rows deleted", sent.spans - others.0);
