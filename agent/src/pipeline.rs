@@ -153,8 +153,7 @@ fn settle(mut accounts: Accounts, outcome: &Result<IngestAnswer, Refusal>) {
 
 /// The client's answer: what the collector said, and what was rejected before it.
 fn answer(walked: &Walked, collector: IngestAnswer) -> IngestAnswer {
-    let ours = (walked.rejected > 0).then(|| {
-        format!("{} of {} items rejected: {}", walked.rejected, walked.items, walked.reason.unwrap_or(INVALID_ITEM))
-    });
+    let ours = (walked.rejected > 0)
+        .then(|| format!("{} of {} items rejected: {}", walked.rejected, walked.items, walked.reasons));
     IngestAnswer { rejected_items: collector.rejected_items.max(walked.rejected), message: collector.message.or(ours) }
 }

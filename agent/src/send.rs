@@ -39,25 +39,28 @@ impl Sender {
     /// Delivers `batch`. `Ok` means that the collector has made it durable.
     ///
     /// # Errors
-    /// The collector's own refusal when it must not be repeated; otherwise `timeout`, class `Retry`: whether the batch
+    /// The collector's own refusal when it must not be repeated, when the tenant's quota is used up, or when there is no
+    /// time for another attempt; without any answer `timeout`, class `Retry`: whether the batch
     /// was stored is then not known.
     pub(crate) async fn deliver(&self, upstream: &dyn Ingest, batch: IngestRequest) -> Result<IngestAnswer, Refusal> {
         let deadline = Instant::now() + self.deliver_timeout;
         // The lane is kept between attempts: when the collector is down, few batches knock at its door.
         let Ok(lane) = timeout_at(deadline, self.lanes.acquire()).await else {
-            return Err(self.out_of_time("no batch could be sent", None));
+            return Err(self.out_of_time("no batch could be sent"));
         };
-        let _lane = lane.map_err(|_| self.out_of_time("the agent is stopping", None))?;
+        let _lane = lane.map_err(|_| self.out_of_time("the agent is stopping"))?;
         let mut backoff = Backoff::new(self.backoff);
         loop {
             let refusal = match self.attempt(upstream, batch.clone(), deadline).await {
-                Err(refusal) if is_passing(&refusal) => refusal,
+                Err(refusal) if is_passing(&refusal) && !is_the_tenants_own(&refusal) => refusal,
                 settled => return settled,
             };
             let wait = backoff.next_wait(refusal.retry_after_ms);
             tracing::debug!(reason = refusal.reason, wait_ms = wait.as_millis() as u64, "attempt failed: {refusal}");
             if Instant::now() + wait >= deadline {
-                return Err(self.out_of_time(&refusal.message, refusal.retry_after_ms));
+                // Who asks for a wait has answered: the client is told what the collector said.
+                let answered = refusal.retry_after_ms.is_some();
+                return Err(if answered { refusal } else { self.out_of_time(&refusal.message) });
             }
             sleep(wait).await;
         }
@@ -72,13 +75,18 @@ impl Sender {
         let limit = deadline.min(Instant::now() + self.attempt_timeout);
         timeout_at(limit, upstream.ingest(batch))
             .await
-            .unwrap_or_else(|_| Err(Refusal { retry_after_ms: None, ..self.out_of_time("no answer", None) }))
+            .unwrap_or_else(|_| Err(Refusal { retry_after_ms: None, ..self.out_of_time("no answer") }))
     }
 
-    fn out_of_time(&self, why: &str, retry_after_ms: Option<u64>) -> Refusal {
+    fn out_of_time(&self, why: &str) -> Refusal {
         let message = format!("the collector did not take the batch in time: {why}; send it again");
-        Refusal::unavailable("timeout", message, retry_after_ms.unwrap_or(0).max(self.retry_after_ms))
+        Refusal::unavailable("timeout", message, self.retry_after_ms)
     }
+}
+
+/// A quota: its client must slow down, and nobody else's batches may wait behind it here.
+fn is_the_tenants_own(refusal: &Refusal) -> bool {
+    matches!(refusal.reason, "quota_bytes" | "quota_items")
 }
 
 fn is_passing(refusal: &Refusal) -> bool {

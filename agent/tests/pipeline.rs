@@ -106,13 +106,14 @@ async fn a_full_queue_turns_clients_away_with_a_time_to_come_back() {
 
 #[tokio::test]
 async fn a_collector_that_stays_away_becomes_a_refusal_in_time() {
-    for reaction in [Reaction::Hang, Reaction::Fail(unavailable())] {
+    let busy = Refusal::unavailable("busy", "later", 10);
+    for (reaction, reason, wait) in [(Reaction::Hang, "timeout", 1_000), (Reaction::Fail(busy), "busy", 10)] {
         let it = start(scripted(vec![reaction; 1_000]), |_| ()).await;
         let refusal = timeout(Duration::from_secs(2), it.agent.ingest(spans(2, 0))).await.unwrap().unwrap_err();
-        assert_eq!((refusal.class, refusal.reason), (ErrorClass::Retry, "timeout"));
-        assert!(refusal.retry_after_ms >= Some(1_000));
+        assert_eq!((refusal.class, refusal.reason), (ErrorClass::Retry, reason));
+        assert!(refusal.retry_after_ms >= Some(wait));
         assert!(it.collector.attempts.lock().unwrap().len() > 2);
-        assert_eq!(traces_row(&it.agent).shed["timeout"], 2);
+        assert_eq!(traces_row(&it.agent).shed[reason], 2);
     }
 }
 
@@ -120,8 +121,20 @@ async fn a_collector_that_stays_away_becomes_a_refusal_in_time() {
 async fn a_wait_asked_beyond_the_deadline_is_passed_on_at_once() {
     let it = start(scripted([Reaction::Fail(Refusal::unavailable("busy", "later", 60_000))]), |_| ()).await;
     let refusal = it.agent.ingest(spans(1, 0)).await.unwrap_err();
-    assert_eq!(refusal.retry_after_ms, Some(60_000));
+    assert_eq!((refusal.reason, &*refusal.message, refusal.retry_after_ms), ("busy", "later", Some(60_000)));
     assert_eq!(it.collector.attempts.lock().unwrap().len(), 1);
+}
+
+/// Guarantee: a tenant over its quota hears so at once and in the collector's words; no lane is kept for its batch.
+#[tokio::test]
+async fn a_quota_is_passed_on_unchanged_and_at_once() {
+    let over = Refusal::overload("quota_items", "tenant default may send 5 items per second", 20);
+    let it = start(scripted([Reaction::Fail(over)]), |_| ()).await;
+    let refusal = it.agent.ingest(spans(1, 0)).await.unwrap_err();
+    assert_eq!((refusal.class, refusal.reason), (ErrorClass::Overload, "quota_items"));
+    assert_eq!((&*refusal.message, refusal.retry_after_ms), ("tenant default may send 5 items per second", Some(20)));
+    assert_eq!(it.collector.attempts.lock().unwrap().len(), 1);
+    assert_eq!(traces_row(&it.agent).shed["quota_items"], 1);
 }
 
 #[tokio::test]

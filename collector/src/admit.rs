@@ -14,8 +14,8 @@ use daymark_wire::decode::{
     LogView, LogVisitor, MetricView, MetricVisitor, PointView, ResourceView, SpanView, TraceVisitor,
 };
 use daymark_wire::{
-    BatchView, DecodeError, DecodeLimits, DerivedError, DerivedView, Payload, Walked, walk_derived, walk_logs_within,
-    walk_metrics_within, walk_traces_within,
+    BatchView, DecodeError, DecodeLimits, DerivedError, DerivedView, Payload, Reasons, Walked, walk_derived,
+    walk_logs_within, walk_metrics_within, walk_traces_within,
 };
 
 use crate::CollectorOptions;
@@ -29,8 +29,8 @@ pub(crate) struct Admitted {
     pub(crate) items: [u64; 3],
     /// Those of them that will not be stored.
     pub(crate) rejected: [u64; 3],
-    /// Why the first of them will not.
-    pub(crate) reason: Option<&'static str>,
+    /// Why they will not.
+    pub(crate) reasons: Reasons,
 }
 
 /// Checks a request that was received at `received`, the instant that its frame will carry.
@@ -51,12 +51,12 @@ pub(crate) fn check(payload: &Payload, options: &CollectorOptions, received: Uni
     };
     let (limits, point_limits) = limits_of(&parts, options, received);
     let mut census = Census::default();
-    let mut admitted = Admitted { kind, items: [0; 3], rejected: [0; 3], reason: None };
+    let mut admitted = Admitted { kind, items: [0; 3], rejected: [0; 3], reasons: Reasons::default() };
     let mut walk = |signal: Signal, walked: Result<Walked, DecodeError>| -> Result<(), Refusal> {
         let walked = walked?;
         admitted.items[signal as usize] = walked.items;
         admitted.rejected[signal as usize] = walked.rejected;
-        admitted.reason = admitted.reason.or(walked.reason);
+        admitted.reasons.merge(&walked.reasons);
         Ok(())
     };
     if let Some(traces) = parts.traces {
@@ -71,8 +71,8 @@ pub(crate) fn check(payload: &Payload, options: &CollectorOptions, received: Uni
     if let Some(derived) = parts.derived {
         admitted.items[Signal::Metrics as usize] += walk_sketches(derived, point_limits, |_, _| {})?;
     }
-    admitted.rejected[Signal::Metrics as usize] += census.unsupported;
-    admitted.reason = admitted.reason.or(census.reason);
+    admitted.rejected[Signal::Metrics as usize] += census.unsupported.total();
+    admitted.reasons.merge(&census.unsupported);
     limit("items", admitted.items.iter().sum(), options.max_items, "send smaller batches")?;
     limit(
         "bytes of resource attributes, repeated on every row",
@@ -129,8 +129,7 @@ fn limit(what: &str, got: u64, limit: u64, advice: &str) -> Result<(), Refusal> 
 struct Census {
     resource_bytes: u64,
     expanded_bytes: u64,
-    unsupported: u64,
-    reason: Option<&'static str>,
+    unsupported: Reasons,
 }
 
 impl Census {
@@ -173,8 +172,7 @@ impl MetricVisitor for Census {
     fn point(&mut self, point: &PointView<'_, '_>) {
         self.item();
         if let Some(reason) = unsupported(point) {
-            self.unsupported += 1;
-            self.reason.get_or_insert(reason);
+            self.unsupported.add(reason, 1);
         }
     }
 }

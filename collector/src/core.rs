@@ -148,6 +148,21 @@ impl Shared {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Tells the memory gate what is held: unpublished rows by tenant (`sizes`, and those on their way into a commit), and
+    /// what the log has not handed over yet.
+    pub(crate) fn report_memory(&self, sizes: &[(usize, TenantId, TableName)]) {
+        let mut held: BTreeMap<TenantId, u64> = BTreeMap::new();
+        for (bytes, tenant, _) in sizes {
+            *held.entry(tenant.clone()).or_default() += *bytes as u64;
+        }
+        for seal in &self.read().seals {
+            let bytes: usize = seal.batches.iter().map(RecordBatch::get_array_memory_size).sum();
+            *held.entry(seal.tenant.clone()).or_default() += bytes as u64;
+        }
+        let log = self.log.stats();
+        self.options.memory.report(&held, log.queued_bytes + log.undelivered_bytes);
+    }
+
     /// Puts a seal in line; [`Shared::room_for_seal`] was asked before.
     pub(crate) fn queue_seal(&self, core: &mut Core, seal: Seal) {
         core.seals.push_back(seal);

@@ -346,5 +346,6 @@ fn status(shared: &Shared) -> CollectorStatus {
         log_bytes: stats.bytes,
         log_segments: stats.segments,
         hot_rows: hot_rows as u64,
+        memory: Some(shared.options.memory.status()),
     }
 }

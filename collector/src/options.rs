@@ -1,8 +1,10 @@
 //! What an operator can set on the collector. Every limit of the crate is here, with its unit and default.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use daymark_guard::watchdog::{Pulse, Stall};
+use daymark_guard::{MemoryGate, QuotaLimits, Quotas, SystemClock};
 use daymark_log::LogOptions;
 use daymark_store::CompactOptions;
 use serde::{Deserialize, Serialize};
@@ -72,6 +74,10 @@ pub struct CollectorOptions {
     pub agent_silent_ms: u64,
     /// Allowed lateness of data behind what an agent has declared closed, milliseconds.
     pub lateness_ms: u64,
+    /// How much each tenant may send; its items are counted here, its bytes at the listeners.
+    pub quotas: Arc<Quotas>,
+    /// The memory budget of the process: unpublished rows and the log's read-ahead are reported to it.
+    pub memory: Arc<MemoryGate>,
     /// How long a client waits for the durable answer before it is told to retry, milliseconds.
     pub ack_timeout_ms: u64,
     /// A read waits so long for what was durable when it came to become visible, milliseconds. Beyond, its receipt says
@@ -119,6 +125,8 @@ impl CollectorOptions {
             max_agents: 4_096,
             agent_silent_ms: 30_000,
             lateness_ms: 5_000,
+            memory: MemoryGate::open(),
+            quotas: Quotas::new(QuotaLimits::default(), Arc::new(SystemClock)),
             ack_timeout_ms: 30_000,
             read_wait_ms: 300,
             watchdog_stall_ms: 300_000,

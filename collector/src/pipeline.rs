@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use daymark_guard::Counted;
 use daymark_guard::fault::{self, Fault};
 use daymark_log::{DurableFrames, Frame, NewFrame, Next, Recovered};
 use daymark_model::{ErrorClass, InFlight, Refusal, Signal, TenantId, UnixNanos};
@@ -69,6 +70,11 @@ pub(crate) async fn accept(shared: Arc<Shared>, request: IngestRequest) -> Resul
         payload: request.payload.bytes().clone(),
     };
     let claim = Claim { dedup: &shared.dedup, keys: &keys };
+    let mut charge = shared.options.quotas.charge(&request.tenant, Counted::Items);
+    if let Err(refusal) = charge.set(counted.iter().map(InFlight::items).sum()) {
+        counted.iter_mut().for_each(|items| turn_away(items, &refusal));
+        return Err(refusal);
+    }
     let durable = match shared.log.append(frame).await {
         Ok(durable) => durable,
         Err(error) => {
@@ -86,6 +92,7 @@ pub(crate) async fn accept(shared: Arc<Shared>, request: IngestRequest) -> Resul
     }
     shared.dedup.stored(&keys, shared.clock.now());
     drop(claim);
+    charge.keep();
     counted.into_iter().for_each(InFlight::stored);
 
     if let Some(stamp) = request.stamp {
@@ -166,7 +173,9 @@ fn turn_away(items: &mut InFlight, refusal: &Refusal) {
 
 fn answer(admitted: &Admitted) -> IngestAnswer {
     let rejected_items = admitted.rejected.iter().sum();
-    let message = admitted.reason.filter(|_| rejected_items > 0).map(str::to_owned);
+    let items: u64 = admitted.items.iter().sum();
+    let message =
+        (rejected_items > 0).then(|| format!("{rejected_items} of {items} items rejected: {}", admitted.reasons));
     IngestAnswer { rejected_items, message }
 }
 
@@ -341,6 +350,7 @@ impl Applier {
                 }
             }
         }
+        self.shared.report_memory(&sizes);
         if sizes.iter().map(|(bytes, ..)| bytes).sum::<usize>() > options.hot_bytes {
             due.extend(sizes.into_iter().max().map(|(_, tenant, table)| (tenant, table)));
         }

@@ -7,6 +7,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod admission;
+pub(crate) mod dead_letters;
+
+pub(crate) use admission::{AdmissionArgs, KeysCommand};
+use dead_letters::DeadLettersCommand;
+
 /// Observability that tells the truth: durable acknowledgements, exact metrics, honest answers.
 #[derive(Debug, Parser)]
 #[command(name = "daymark", version)]
@@ -38,6 +44,12 @@ pub(crate) enum Command {
     /// Work on an ingest log.
     #[command(subcommand)]
     Log(LogCommand),
+    /// Work on key files.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Look at requests that could not be decoded, and send them again.
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
     /// Copy a data directory, also while a collector writes to it.
     Backup(BackupArgs),
     /// Make a data directory from a backup.
@@ -139,6 +151,8 @@ pub(crate) struct CollectorTuning {
     pub(crate) watchdog_stall_ms: u64,
     #[command(flatten)]
     pub(crate) metrics: MetricRetention,
+    #[command(flatten)]
+    pub(crate) admission: AdmissionArgs,
 }
 
 /// How long metrics are kept, by the width of their windows.
@@ -381,6 +395,8 @@ mod tests {
         check(&["up", "--retention-days", "999999999999"], "is not in 1..=36500");
         check(&["collector", "--seal-interval-ms", "0"], "'--seal-interval-ms <MS>': 0 is not in 100..=86400000");
         check(&["sql", "select 1", "--timeout-ms", "0"], "'--timeout-ms <MS>': 0 is not in 1..=86400000");
+        check(&["up", "--dead-letter-bytes", "5"], "5 is neither 0 nor in 1048576..=1099511627776");
+        check(&["up", "--memory-limit", "1000"], "'--memory-limit <BYTES>': 1000 is not in 67108864..=17592186044416");
         check(&["agent", "--queue-bytes", "0"], "'--queue-bytes <BYTES>': 0 is not in 1048576..=1099511627776");
     }
 

@@ -38,6 +38,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Sql(args) => commands::sql::run(args).await,
         Command::Log(cli::LogCommand::Inspect { dir }) => commands::log::inspect(&dir, std::io::stdout()),
         Command::Log(cli::LogCommand::Verify { dir }) => commands::log::verify(&dir, std::io::stdout()),
+        Command::Keys(cli::KeysCommand::Check { file }) => commands::keys::check(&file, std::io::stdout()),
+        Command::DeadLetters(command) => commands::dead_letters::run(command, std::io::stdout()).await,
         Command::Backup(args) => commands::backup::backup(args).await,
         Command::Restore(args) => commands::backup::restore(&args),
         Command::Store(command) => commands::store::run(command).await,

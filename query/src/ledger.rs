@@ -40,11 +40,12 @@ pub(crate) async fn show(
                 "watermark": time(watermark),
                 "watermark_unix_nano": watermark.0.to_string(),
                 "lost": lost,
+                "memory": status.memory,
             })
         }
         Err(reason) => {
             receipt.miss(format!("collector: {reason}"));
-            json!({ "components": [], "agents": [], "watermark": null, "watermark_unix_nano": null, "lost": lost })
+            json!({ "components": [], "agents": [], "watermark": null, "watermark_unix_nano": null, "lost": lost, "memory": null })
         }
     };
     app.answer(started, receipt, body).await

@@ -25,6 +25,8 @@ fn tenant_of(headers: &HeaderMap) -> Result<TenantId, Refusal> {
     match headers.get("x-daymark-key").map(|key| key.as_bytes()) {
         None => Ok(TenantId::default()),
         Some(b"acme-key") => Ok(TenantId::parse("acme").expect("valid")),
+        Some(b"old-key") => Err(Refusal::reject("expired_key", "this key of tenant acme expired")),
+        Some(b"sends-only") => Err(Refusal::reject("wrong_scope", "this needs scope `query`")),
         Some(_) => Err(Refusal::reject("unknown_key", "the key is not known")),
     }
 }
@@ -355,8 +357,14 @@ async fn a_tenant_sees_only_its_own_rows() {
     let (status, _) = get_as(&app, &format!("/traces/{TRACE_A}"), Some("acme-key")).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert_eq!(get(&app, "/logs?query=secret").await["matched"], 0);
-    let (status, body) = get_as(&app, "/logs", Some("guessed")).await;
-    assert_eq!((status, &body["error"]["class"]), (StatusCode::UNAUTHORIZED, &json!("reject")));
+    for (key, expected) in [
+        ("guessed", StatusCode::UNAUTHORIZED),
+        ("old-key", StatusCode::UNAUTHORIZED),
+        ("sends-only", StatusCode::FORBIDDEN),
+    ] {
+        let (status, body) = get_as(&app, "/logs", Some(key)).await;
+        assert_eq!((status, &body["error"]["class"]), (expected, &json!("reject")), "{key}");
+    }
     let (_, sql) = get_as(&app, "/sql?query=select", Some("acme-key")).await;
     assert_eq!(sql, "acme: select");
 }

@@ -2,5 +2,6 @@
 
 mod bombs;
 mod definitions;
+mod quotas;
 mod requests;
 mod tenants;

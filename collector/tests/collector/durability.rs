@@ -132,12 +132,14 @@ async fn impossible_items_are_rejected_before_the_acknowledgement() {
     let world = World::start(dir.path()).await;
     let hour_ms = 3_600_000;
     let late = TestSpan { start_ms: hour_ms + 1, ..TestSpan::new(1, 2, None) };
-    let answer = request(Signal::Traces, otlp::traces(&[TestSpan::new(1, 1, None), late]));
+    let older = TestSpan { start_ms: 2 * hour_ms, ..TestSpan::new(1, 3, None) };
+    let answer = request(Signal::Traces, otlp::traces(&[TestSpan::new(1, 1, None), late, older]));
     let answer = world.handle.ingest(answer).await.unwrap();
-    assert_eq!(answer.rejected_items, 1);
-    assert!(answer.message.unwrap().contains("max_future_ms"));
+    assert_eq!(answer.rejected_items, 2);
+    let message = answer.message.unwrap();
+    assert!(message.starts_with("2 of 3 items rejected: 2: ") && message.contains("max_future_ms"), "{message}");
     let row = &world.handle.ledger().snapshot().rows[Signal::Traces as usize];
-    assert_eq!((row.stored, row.rejected["invalid_item"], row.unexplained()), (1, 1, 0));
+    assert_eq!((row.stored, row.rejected["invalid_item"], row.unexplained()), (1, 2, 0));
     let image = world.crash_image();
     for world in [world, World::start(image.path()).await] {
         assert_eq!(spans(&world.rows(&TenantId::default(), TableName::Spans).await), [1]);

@@ -9,6 +9,7 @@ mod joining;
 mod model;
 mod operation;
 mod otlp;
+mod quotas;
 mod repeats;
 mod rollups;
 mod world;

@@ -7,9 +7,10 @@ use daymark_collector::{Collector, CollectorHandle, CollectorOptions};
 use daymark_guard::{Drain, Health, SystemClock, watchdog};
 use daymark_log::LogOptions;
 use daymark_store::Store;
-use daymark_wire::{LateRoutes, ReceiveOptions, http_router, serve_grpc};
+use daymark_wire::{LateRoutes, http_router, serve_grpc};
 
 use crate::cli::{CollectorArgs, CollectorTuning};
+use crate::roles::admission::Admission;
 use crate::roles::{guard, keys, process};
 
 /// Opens the store and the log below `data_dir`, replays what is not yet published.
@@ -19,10 +20,17 @@ use crate::roles::{guard, keys, process};
 pub(crate) async fn start(
     data_dir: &Path,
     tuning: &CollectorTuning,
+    admission: &Admission,
     drain: &Drain,
     health: &Health,
 ) -> anyhow::Result<CollectorHandle> {
     let mut options = CollectorOptions::new(data_dir.to_owned(), LogOptions::new(data_dir.join("log")));
+    options.quotas = Arc::clone(&admission.quotas);
+    options.memory = Arc::clone(&admission.memory);
+    // Rows are published before they alone could make memory short.
+    let limit = usize::try_from(admission.memory.status().limit_bytes).unwrap_or(usize::MAX);
+    options.hot_bytes = options.hot_bytes.min(limit / 2);
+    options.seal_bytes = options.seal_bytes.min(limit / 8);
     options.seal_interval_ms = tuning.seal_interval_ms;
     options.compact_interval_ms = tuning.compact_interval_ms;
     options.max_agents = usize::try_from(tuning.max_agents_per_tenant)?;
@@ -54,14 +62,16 @@ pub(crate) async fn run(args: CollectorArgs) -> anyhow::Result<()> {
     let telemetry = process::telemetry(&args.own, "daymark-collector", &endpoint, access.own_key.clone())?;
     let grpc = process::bind("OTLP/gRPC", args.otlp_grpc).await?;
     let http = process::bind("OTLP/HTTP", args.otlp_http).await?;
+    let admission = Admission::new(&access, &args.data.data_dir, &args.tuning.admission)?;
     let (listening, storing) = (Drain::new(), Drain::new());
     let health = process::health(&args.health, &listening);
     let (router, routes) = LateRoutes::new(&health);
     process::serve(http, router, &listening);
-    let collector = start(&args.data.data_dir, &args.tuning, &storing, &health).await?;
+    let collector = start(&args.data.data_dir, &args.tuning, &admission, &storing, &health).await?;
     telemetry.watch_ledger(collector.ledger());
     access.follow(&listening);
-    let receive = ReceiveOptions { keys: access.keys.clone(), ..ReceiveOptions::new(collector.ledger()) };
+    admission.watch(&telemetry);
+    let receive = admission.receive(&access, collector.ledger());
     let router = http_router(Arc::new(collector.clone()), receive.clone())
         .merge(guard::with_key(collector.internal_router(), keys::internal(&args.data.data_dir)?)?);
     routes.complete(router);

@@ -1,5 +1,6 @@
 //! The roles: what runs until it is told to stop.
 
+pub(crate) mod admission;
 pub(crate) mod agent;
 pub(crate) mod alerts;
 pub(crate) mod collector;

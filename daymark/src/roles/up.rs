@@ -6,9 +6,10 @@ use daymark_agent::{Agent, AgentOptions};
 use daymark_alerts::{Alerts, AlertsOptions};
 use daymark_guard::{Drain, SystemClock};
 use daymark_store::{HotSource, Reader};
-use daymark_wire::{Ingest, LateRoutes, ReceiveOptions, http_router, serve_grpc};
+use daymark_wire::{Ingest, LateRoutes, http_router, serve_grpc};
 
 use crate::cli::UpArgs;
+use crate::roles::admission::Admission;
 use crate::roles::{collector, guard, keys, process, query};
 
 pub(crate) async fn run(args: UpArgs) -> anyhow::Result<()> {
@@ -30,13 +31,14 @@ pub(crate) async fn run_until(args: UpArgs, drain: Drain) -> anyhow::Result<()> 
     let definitions = query::definitions(args.definitions.as_deref())?;
     let dashboards = query::dashboards_router(args.definitions.as_deref(), &definitions)?;
 
+    let admission = Admission::new(&access, &args.data.data_dir, &args.tuning.admission)?;
     let storing = Drain::new();
     let health = process::health(&args.health, &drain);
     let (starting_intake, intake_routes) = LateRoutes::new(&health);
     let (starting_service, service_routes) = LateRoutes::new(&health);
     process::serve(otlp_http, starting_intake, &drain);
     process::serve(http, starting_service, &drain);
-    let collector = collector::start(&args.data.data_dir, &args.tuning, &storing, &health).await?;
+    let collector = collector::start(&args.data.data_dir, &args.tuning, &admission, &storing, &health).await?;
     let hot: Arc<dyn HotSource> = Arc::new(collector.clone());
     let reader = Arc::new(Reader::new(collector.store(), Some(Arc::clone(&hot))));
     let upstream: Arc<dyn Ingest> = Arc::new(collector.clone());
@@ -53,7 +55,8 @@ pub(crate) async fn run_until(args: UpArgs, drain: Drain) -> anyhow::Result<()> 
     telemetry.watch_ledger(collector.ledger());
 
     access.follow(&drain);
-    let receive = ReceiveOptions { keys: taken.clone(), ..ReceiveOptions::new(agent.ledger()) };
+    admission.watch(&telemetry);
+    let receive = admission.receive(&access, agent.ledger());
     // For tools beside this process, as `daymark collector` does.
     let internal = guard::with_key(collector.internal_router(), keys::internal(&args.data.data_dir)?)?;
     intake_routes.complete(http_router(Arc::new(agent.clone()), receive.clone()).merge(internal));

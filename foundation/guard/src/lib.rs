@@ -1,4 +1,4 @@
-//! What protects every component: the seams to clock and file system, quotas, fair slots, retry policy, drain, secrets,
+//! What protects every component: the seams to clock and file system, quotas, fair slots, the memory gate, retry policy, drain, secrets,
 //! health checks, the watchdog, and the faults that tests switch on.
 //!
 //! Invariants:
@@ -10,6 +10,7 @@ pub mod drain;
 pub mod fault;
 pub mod fs;
 pub mod health;
+pub mod memory;
 pub mod quota;
 pub mod retry;
 pub mod secret;
@@ -22,6 +23,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use drain::Drain;
 pub use fs::{FileSystem, OpenFile, RealFileSystem};
 pub use health::{CheckKind, Health, HealthOptions};
+pub use memory::{Held, MemoryGate, MemoryOptions};
 pub use quota::{Charge, Counted, QuotaLimit, QuotaLimits, Quotas};
 pub use retry::{Backoff, BackoffOptions};
 pub use slots::{FairSlots, NoSlot, Slot};

@@ -10,6 +10,7 @@ mod derived;
 mod error;
 mod id;
 mod ledger;
+mod memory;
 mod receipt;
 mod signal;
 mod spelling;
@@ -24,6 +25,7 @@ pub use derived::{
 pub use error::{Classify, ErrorClass, Refusal};
 pub use id::{AgentId, InvalidId, LogOffset, SpanId, Stamp, TraceId};
 pub use ledger::{InFlight, Ledger, LedgerRow, LedgerSnapshot};
+pub use memory::{MemoryState, MemoryStatus};
 pub use receipt::Receipt;
 pub use signal::Signal;
 pub use spelling::{did_you_mean, edits, nearest};

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use daymark_model::{AgentId, LedgerSnapshot, LogOffset, TenantId, TimeRange, UnixNanos};
+use daymark_model::{AgentId, LedgerSnapshot, LogOffset, MemoryStatus, TenantId, TimeRange, UnixNanos};
 use serde::{Deserialize, Serialize};
 
 use crate::TableName;
@@ -103,6 +103,9 @@ pub struct CollectorStatus {
     pub log_segments: u64,
     /// Rows held in memory and not yet published.
     pub hot_rows: u64,
+    /// How short memory is.
+    #[serde(default)]
+    pub memory: Option<MemoryStatus>,
 }
 
 impl CollectorStatus {

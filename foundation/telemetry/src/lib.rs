@@ -131,6 +131,27 @@ fn addressed<B: WithExportConfig + WithTonicConfig>(builder: B, export: &SelfExp
     builder.with_endpoint(&export.endpoint).with_metadata(metadata.clone()).with_timeout(EXPORT_TIMEOUT)
 }
 
+/// One value of a gauge.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    value: u64,
+    attributes: Vec<KeyValue>,
+}
+
+impl Reading {
+    /// A value without attributes.
+    pub fn new(value: u64) -> Reading {
+        Reading { value, attributes: Vec::new() }
+    }
+
+    /// With one attribute more.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: &str) -> Reading {
+        self.attributes.push(KeyValue::new(key, value.to_owned()));
+        self
+    }
+}
+
 impl Telemetry {
     /// Exports the counts of a ledger as `daymark.ledger.items`, one series an outcome.
     pub fn watch_ledger(&self, ledger: Ledger) {
@@ -160,6 +181,23 @@ impl Telemetry {
                         by.iter().for_each(|(reason, items)| observe(outcome, reason, *items));
                     }
                 }
+            })
+            .build();
+    }
+
+    /// Exports what `read` returns as the gauge `name`.
+    pub fn watch<R>(&self, name: &'static str, unit: &'static str, description: &'static str, read: R)
+    where
+        R: Fn() -> Vec<Reading> + Send + Sync + 'static,
+    {
+        let Some(metrics) = &self.metrics else { return };
+        metrics
+            .meter("daymark")
+            .u64_observable_gauge(name)
+            .with_unit(unit)
+            .with_description(description)
+            .with_callback(move |observer| {
+                read().iter().for_each(|reading| observer.observe(reading.value, &reading.attributes));
             })
             .build();
     }

@@ -199,7 +199,12 @@ fn refusal(status: StatusCode, retry_after_ms: Option<u64>, body: &[u8]) -> Refu
         status if status.is_client_error() => (ErrorClass::Reject, "collector_rejected"),
         _ => (ErrorClass::Bug, "collector_error"),
     };
-    let said = decode::status_message(body).unwrap_or_default();
+    let said = crate::status::read(body);
+    let retry_after_ms = said.retry_after_ms.or(retry_after_ms);
+    if let Some((class, reason)) = said.refused {
+        return Refusal { class, reason, message: said.message, retry_after_ms };
+    }
+    let said = decode::status_message(body).unwrap_or(said.message);
     let message = format!("the collector refused with {status}: {said}");
     Refusal { class, reason, message, retry_after_ms }
 }

@@ -21,6 +21,15 @@ pub enum Encoding {
 }
 
 impl Encoding {
+    /// The name in `Content-Encoding`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Encoding::Identity => "identity",
+            Encoding::Gzip => "gzip",
+            Encoding::Zstd => "zstd",
+        }
+    }
+
     /// From the name in `Content-Encoding` or `grpc-encoding`.
     pub fn from_name(name: &[u8]) -> Option<Encoding> {
         [("identity", Encoding::Identity), ("gzip", Encoding::Gzip), ("zstd", Encoding::Zstd)]

@@ -15,6 +15,7 @@
 
 pub mod batch;
 pub mod client;
+pub mod dead_letters;
 pub mod decode;
 pub mod decompress;
 pub mod derived;
@@ -25,11 +26,13 @@ pub mod ingest;
 pub mod json;
 mod proto;
 pub mod receive;
+mod status;
 
 pub use batch::{BatchView, encode_batch};
 pub use client::{CollectorClient, CollectorClientOptions};
+pub use dead_letters::{DeadLetter, DeadLetterCounts, DeadLetterError, DeadLetterFile, DeadLetterOptions, DeadLetters};
 pub use decode::{
-    DecodeLimits, TimeBounds, Walked, check, walk_logs, walk_logs_within, walk_metrics, walk_metrics_within,
+    DecodeLimits, Reasons, TimeBounds, Walked, check, walk_logs, walk_logs_within, walk_metrics, walk_metrics_within,
     walk_traces, walk_traces_within,
 };
 pub use derived::{DerivedError, DerivedExemplar, DerivedSource, DerivedView, DerivedWriter, walk_derived};

@@ -98,6 +98,12 @@ struct State {
     windows: HashMap<TenantId, [Option<SlidingWindow>; 2]>,
 }
 
+impl std::fmt::Debug for Quotas {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Quotas({:?})", self.state().limits)
+    }
+}
+
 impl Quotas {
     /// Quotas within `limits`.
     pub fn new(limits: QuotaLimits, clock: Arc<dyn Clock>) -> Arc<Quotas> {

@@ -5,8 +5,8 @@
 //! estimate and it are within the limit.
 //!
 //! Invariants (property tests against the log of every amount):
-//! - the estimate is never off by more than the previous bucket's amount, so that any window holds less than twice the limit,
-//!   and any bucket at most the limit;
+//! - the estimate is never off by more than the previous bucket's amount, so that any window holds at most twice the
+//!   limit, and any bucket at most the limit;
 //! - who waits as long as told, while nobody else sends, is admitted at that moment and not before;
 //! - what is given back counts no more.
 //!

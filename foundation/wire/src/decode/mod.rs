@@ -18,6 +18,7 @@ mod logs;
 mod metrics;
 mod packed;
 mod points;
+mod reasons;
 mod tally;
 mod traces;
 mod view;
@@ -27,11 +28,13 @@ pub(crate) use answers::{partial_success, status_message};
 pub use attributes::{KeyValues, VALUE_DEPTH_MAX, Value};
 use daymark_model::Signal;
 pub use packed::{Doubles, Fixed64s, Varints};
+pub use reasons::Reasons;
 pub use tally::TimeBounds;
 pub use view::{
     Buckets, EventView, Events, ExemplarView, Exemplars, ExponentialView, HistogramView, LinkView, Links, LogView,
     MetricKind, MetricView, Number, PointValue, PointView, ResourceView, ScopeView, SpanView, SummaryView, Temporality,
 };
+pub(crate) use wire::{Fields, Parse};
 
 use crate::DecodeError;
 
@@ -74,8 +77,8 @@ pub struct Walked {
     pub items: u64,
     /// Items that the visitor did not see, because their ids, times or values are invalid.
     pub rejected: u64,
-    /// Why the first of them was rejected.
-    pub reason: Option<&'static str>,
+    /// Why they were rejected.
+    pub reasons: Reasons,
 }
 
 /// Sees the content of an `ExportTraceServiceRequest` in order.
@@ -211,7 +214,7 @@ const LAST_REQUIRED_PART: u32 = 15;
 
 pub(crate) fn messages<'a>(payload: &'a [u8], mut part: impl FnMut(u32, &'a [u8]) -> bool) -> Result<(), DecodeError> {
     let mut read = || {
-        let mut fields = wire::Fields::of(payload);
+        let mut fields = Fields::of(payload);
         while let Some(field) = fields.next()? {
             let name = ["traces", "logs", "metrics", "latest", "derived"].get(field.number as usize - 1);
             let Some(name) = name else {

@@ -67,7 +67,7 @@ impl Tally {
     /// Notes that the last item is not valid.
     pub(super) fn reject(&mut self, reason: &'static str) {
         self.walked.rejected += 1;
-        self.walked.reason.get_or_insert(reason);
+        self.walked.reasons.add(reason, 1);
     }
 }
 

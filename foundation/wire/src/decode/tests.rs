@@ -252,7 +252,7 @@ fn impossible_items_are_rejected_by_name() {
     ] {
         let walked = check(signal, &request, &limits).unwrap();
         assert_eq!((walked.items, walked.rejected), (1, u64::from(says.is_some())), "{signal:?} {says:?}: {walked:?}");
-        let reason = walked.reason.unwrap_or_default();
+        let reason = walked.reasons.first().unwrap_or_default();
         assert!(reason.contains(says.unwrap_or_default()), "{reason:?} does not say {says:?}");
     }
 }

@@ -7,37 +7,37 @@ use crate::{DecodeError, Problem};
 
 /// A fault inside a payload.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     address: usize,
     path: String,
     problem: Problem,
 }
 
-pub(super) type Parse<T> = Result<T, Box<Fault>>;
+pub(crate) type Parse<T> = Result<T, Box<Fault>>;
 
 impl Fault {
     #[cold]
-    pub(super) fn new(at: &[u8], name: &str, problem: Problem) -> Box<Fault> {
+    pub(crate) fn new(at: &[u8], name: &str, problem: Problem) -> Box<Fault> {
         Box::new(Fault { address: at.as_ptr() as usize, path: name.to_owned(), problem })
     }
 
     /// The same fault, seen from the message that holds the field `name`.
     #[cold]
-    pub(super) fn within(mut self: Box<Fault>, name: &str, index: usize) -> Box<Fault> {
+    pub(crate) fn within(mut self: Box<Fault>, name: &str, index: usize) -> Box<Fault> {
         self.path = format!("{name}[{index}].{}", self.path);
         self
     }
 
     /// The same fault, seen from the message that holds the singular field `name`.
     #[cold]
-    pub(super) fn inside(mut self: Box<Fault>, name: &str) -> Box<Fault> {
+    pub(crate) fn inside(mut self: Box<Fault>, name: &str) -> Box<Fault> {
         self.path = format!("{name}.{}", self.path);
         self
     }
 
     /// The error it is to whoever has the whole payload.
     #[cold]
-    pub(super) fn locate(self, payload: &[u8]) -> DecodeError {
+    pub(crate) fn locate(self, payload: &[u8]) -> DecodeError {
         let position = self.address.saturating_sub(payload.as_ptr() as usize).min(payload.len());
         DecodeError { path: self.path, position, problem: self.problem }
     }
@@ -54,8 +54,8 @@ enum Wire<'a> {
 
 /// One field of a message.
 #[derive(Clone, Copy)]
-pub(super) struct Field<'a> {
-    pub(super) number: u32,
+pub(crate) struct Field<'a> {
+    pub(crate) number: u32,
     value: Wire<'a>,
     /// From the field's key on: says where a fault is.
     at: &'a [u8],
@@ -75,12 +75,12 @@ impl<'a> Field<'a> {
 
     /// A fault at this field.
     #[cold]
-    pub(super) fn fault(&self, name: &str, problem: Problem) -> Box<Fault> {
+    pub(crate) fn fault(&self, name: &str, problem: Problem) -> Box<Fault> {
         Fault::new(self.at, name, problem)
     }
 
     /// An integer of variable width.
-    pub(super) fn varint(&self, name: &str) -> Parse<u64> {
+    pub(crate) fn varint(&self, name: &str) -> Parse<u64> {
         match self.value {
             Wire::Varint(value) => Ok(value),
             _ => Err(self.unexpected(name, "a varint")),
@@ -88,13 +88,13 @@ impl<'a> Field<'a> {
     }
 
     /// An enumeration's number; what lies outside `0..=max` is 0, its "unspecified".
-    pub(super) fn enumeration(&self, name: &str, max: u8) -> Parse<u8> {
+    pub(crate) fn enumeration(&self, name: &str, max: u8) -> Parse<u8> {
         let number = self.varint(name)? as i32;
         Ok(u8::try_from(number).ok().filter(|number| *number <= max).unwrap_or(0))
     }
 
     /// A 64-bit integer of fixed width.
-    pub(super) fn fixed64(&self, name: &str) -> Parse<u64> {
+    pub(crate) fn fixed64(&self, name: &str) -> Parse<u64> {
         match self.value {
             Wire::Fixed64(value) => Ok(value),
             _ => Err(self.unexpected(name, "a 64-bit number")),
@@ -102,12 +102,12 @@ impl<'a> Field<'a> {
     }
 
     /// A double.
-    pub(super) fn double(&self, name: &str) -> Parse<f64> {
+    pub(crate) fn double(&self, name: &str) -> Parse<f64> {
         self.fixed64(name).map(f64::from_bits)
     }
 
     /// A 32-bit integer of fixed width.
-    pub(super) fn fixed32(&self, name: &str) -> Parse<u32> {
+    pub(crate) fn fixed32(&self, name: &str) -> Parse<u32> {
         match self.value {
             Wire::Fixed32(value) => Ok(value),
             _ => Err(self.unexpected(name, "a 32-bit number")),
@@ -115,7 +115,7 @@ impl<'a> Field<'a> {
     }
 
     /// Bytes, or a message.
-    pub(super) fn bytes(&self, name: &str) -> Parse<&'a [u8]> {
+    pub(crate) fn bytes(&self, name: &str) -> Parse<&'a [u8]> {
         match self.value {
             Wire::Bytes(value) => Ok(value),
             _ => Err(self.unexpected(name, "a length-delimited field")),
@@ -123,29 +123,29 @@ impl<'a> Field<'a> {
     }
 
     /// A string.
-    pub(super) fn text(&self, name: &str) -> Parse<&'a str> {
+    pub(crate) fn text(&self, name: &str) -> Parse<&'a str> {
         std::str::from_utf8(self.bytes(name)?).map_err(|_| self.fault(name, Problem::Utf8))
     }
 
     /// Whether the field is length-delimited.
-    pub(super) fn is_bytes(&self) -> bool {
+    pub(crate) fn is_bytes(&self) -> bool {
         matches!(self.value, Wire::Bytes(_))
     }
 }
 
 /// Reads the fields of a message one after the other.
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn of(message: &'a [u8]) -> Fields<'a> {
+    pub(crate) fn of(message: &'a [u8]) -> Fields<'a> {
         Fields { rest: message }
     }
 
     /// The next field; none at the end of the message. Inlined always: the field then stays in registers.
     #[inline(always)]
-    pub(super) fn next(&mut self) -> Parse<Option<Field<'a>>> {
+    pub(crate) fn next(&mut self) -> Parse<Option<Field<'a>>> {
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -188,7 +188,7 @@ impl<'a> Fields<'a> {
 
 /// Reads a variable-length integer off the front of `bytes`.
 #[inline]
-pub(super) fn varint(bytes: &mut &[u8]) -> Result<u64, Problem> {
+pub(crate) fn varint(bytes: &mut &[u8]) -> Result<u64, Problem> {
     if let Some((&byte, rest)) = bytes.split_first()
         && byte < 0x80
     {

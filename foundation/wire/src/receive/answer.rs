@@ -7,7 +7,7 @@ use serde_json::json;
 use tonic::{Code, Status};
 
 use super::receiver::{Format, Route};
-use crate::{IngestAnswer, proto};
+use crate::{IngestAnswer, proto, status};
 
 /// Longest message that is sent in a gRPC header, bytes.
 const GRPC_MESSAGE_MAX: usize = 2_000;
@@ -46,8 +46,8 @@ fn grpc_code(refusal: &Refusal) -> Code {
 /// A refusal as an HTTP answer.
 pub(super) fn refuse_http(refusal: &Refusal, format: Format) -> axum::response::Response {
     let body = match format {
-        Format::Protobuf => status_protobuf(refusal),
-        Format::Json => status_json(refusal).into_bytes(),
+        Format::Protobuf => status::to_protobuf(refusal, grpc_code(refusal) as u64),
+        Format::Json => status::to_json(refusal, grpc_code(refusal) as i32).into_bytes(),
     };
     let mut response = respond(http_status(refusal), format, body.into());
     if let Some(ms) = refusal.retry_after_ms {
@@ -62,8 +62,9 @@ pub(super) fn refuse_http(refusal: &Refusal, format: Format) -> axum::response::
 /// A refusal as a gRPC status.
 pub(super) fn refuse_grpc(refusal: &Refusal) -> Status {
     let message: String = refusal.message.chars().take(GRPC_MESSAGE_MAX).collect();
-    let details = status_protobuf(&Refusal { message: message.clone(), ..refusal.clone() });
-    Status::with_details(grpc_code(refusal), message, details.into())
+    let code = grpc_code(refusal);
+    let details = status::to_protobuf(&Refusal { message: message.clone(), ..refusal.clone() }, code as u64);
+    Status::with_details(code, message, details.into())
 }
 
 /// A success as an HTTP answer.
@@ -110,34 +111,4 @@ fn accepted_json(route: Route, answer: &IngestAnswer) -> String {
     };
     let message = answer.message.as_deref().unwrap_or_default();
     json!({"partialSuccess": {rejected: answer.rejected_items.to_string(), "errorMessage": message}}).to_string()
-}
-
-/// A `google.rpc.Status` with a `RetryInfo` when there is a time to wait.
-fn status_protobuf(refusal: &Refusal) -> Vec<u8> {
-    let mut out = Vec::new();
-    proto::put_number(&mut out, 1, grpc_code(refusal) as u64);
-    proto::put_bytes(&mut out, 2, refusal.message.as_bytes());
-    if let Some(ms) = refusal.retry_after_ms {
-        let any = proto::open(&mut out, 3);
-        proto::put_bytes(&mut out, 1, RETRY_INFO.as_bytes());
-        let retry_info = proto::open(&mut out, 2);
-        let delay = proto::open(&mut out, 1);
-        proto::put_number(&mut out, 1, ms / 1_000);
-        proto::put_number(&mut out, 2, ms % 1_000 * 1_000_000);
-        for start in [delay, retry_info, any] {
-            proto::close(&mut out, start);
-        }
-    }
-    out
-}
-
-const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
-
-fn status_json(refusal: &Refusal) -> String {
-    let mut status = json!({"code": grpc_code(refusal) as i32, "message": refusal.message});
-    if let Some(ms) = refusal.retry_after_ms {
-        let delay = format!("{}.{:03}s", ms / 1_000, ms % 1_000);
-        status["details"] = json!([{"@type": RETRY_INFO, "retryDelay": delay}]);
-    }
-    status.to_string()
 }

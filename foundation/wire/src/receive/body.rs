@@ -11,16 +11,19 @@ use http_body_util::BodyExt;
 
 use super::memory::Room;
 
+/// How long the body is, if its sender says so, or 0.
+pub(super) fn announced<B: Body>(body: &B, max_bytes: usize, frame_bytes: usize) -> Result<usize, Refusal> {
+    let announced = usize::try_from(body.size_hint().exact().unwrap_or(0)).unwrap_or(usize::MAX);
+    if announced > max_bytes + frame_bytes { Err(too_large(max_bytes)) } else { Ok(announced) }
+}
+
 /// Reads at most `max_bytes` and `frame_bytes` around them, reserving room before it takes memory.
 pub(super) async fn read<B>(body: B, max_bytes: usize, frame_bytes: usize, room: &mut Room) -> Result<Bytes, Refusal>
 where
     B: Body<Data = Bytes>,
     B::Error: Display,
 {
-    let announced = usize::try_from(body.size_hint().exact().unwrap_or(0)).unwrap_or(usize::MAX);
-    if announced > max_bytes + frame_bytes {
-        return Err(too_large(max_bytes));
-    }
+    let announced = announced(&body, max_bytes, frame_bytes)?;
     room.grow(announced)?;
     let mut reserved = announced;
     let (mut collected, mut only) = (BytesMut::new(), Bytes::new());

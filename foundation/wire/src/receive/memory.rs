@@ -1,31 +1,33 @@
-//! One limit on the memory of all requests in hand.
+//! One limit on the memory of all requests in hand of a listener, beside the budget of the process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use daymark_guard::Held;
 use daymark_model::Refusal;
 
 /// Counts the bytes that requests hold.
-pub(super) struct MemoryGate {
+pub(super) struct RequestMemory {
     used: AtomicUsize,
     max: usize,
     retry_after_ms: u64,
 }
 
-impl MemoryGate {
-    pub(super) fn new(max: usize, retry_after_ms: u64) -> Arc<MemoryGate> {
-        Arc::new(MemoryGate { used: AtomicUsize::new(0), max, retry_after_ms })
+impl RequestMemory {
+    pub(super) fn new(max: usize, retry_after_ms: u64) -> Arc<RequestMemory> {
+        Arc::new(RequestMemory { used: AtomicUsize::new(0), max, retry_after_ms })
     }
 
-    /// Room for one request, empty at first.
-    pub(super) fn room(self: &Arc<MemoryGate>) -> Room {
-        Room { gate: self.clone(), bytes: 0 }
+    /// Room for one request, empty at first; `held` is its part of the process's budget.
+    pub(super) fn room(self: &Arc<RequestMemory>, held: Option<Held>) -> Room {
+        Room { gate: self.clone(), held, bytes: 0 }
     }
 }
 
 /// What one request has reserved; given back when dropped.
 pub(super) struct Room {
-    gate: Arc<MemoryGate>,
+    gate: Arc<RequestMemory>,
+    held: Option<Held>,
     bytes: usize,
 }
 
@@ -38,7 +40,7 @@ impl Room {
             return Err(Refusal::unavailable("memory_full", message, self.gate.retry_after_ms));
         }
         self.bytes += bytes;
-        Ok(())
+        self.held.as_mut().map_or(Ok(()), |held| held.grow(bytes as u64))
     }
 }
 
@@ -54,8 +56,8 @@ mod tests {
 
     #[test]
     fn requests_share_one_limit_and_give_back() {
-        let gate = MemoryGate::new(100, 1);
-        let (mut first, mut second) = (gate.room(), gate.room());
+        let gate = RequestMemory::new(100, 1);
+        let (mut first, mut second) = (gate.room(None), gate.room(None));
         first.grow(60).unwrap();
         second.grow(40).unwrap();
         assert_eq!(second.grow(1).unwrap_err().reason, "memory_full");

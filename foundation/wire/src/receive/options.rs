@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use daymark_guard::{Clock, SystemClock};
+use daymark_guard::{Clock, MemoryGate, QuotaLimits, Quotas, SystemClock};
 use daymark_model::Ledger;
 
 use super::TenantKeys;
+use crate::DeadLetters;
 
 /// Limits on the requests of one listener. HTTP and gRPC each count for themselves.
 #[derive(Clone)]
@@ -16,14 +17,23 @@ pub struct ReceiveOptions {
     pub max_decompressed_bytes: usize,
     /// Memory for all requests in hand together, bytes; beyond it requests are turned away (503 / UNAVAILABLE).
     pub max_inflight_bytes: usize,
-    /// Requests in hand at once; beyond it requests are turned away (503 / UNAVAILABLE).
+    /// Requests in hand at once; beyond it requests wait, and tenants take turns.
     pub max_concurrent_requests: usize,
+    /// Requests that may wait for their turn, without their bodies; beyond it those of the tenant with the most are turned
+    /// away (503 / UNAVAILABLE).
+    pub max_waiting_requests: usize,
     /// Time for one request from its headers to its answer, milliseconds; a shorter `grpc-timeout` of the client wins.
     pub request_timeout_ms: u64,
     /// Wait that is asked of clients that were turned away here, milliseconds.
     pub retry_after_ms: u64,
     /// Who may send, and as which tenant.
     pub keys: TenantKeys,
+    /// How much each tenant may send; its bytes are counted here.
+    pub quotas: Arc<Quotas>,
+    /// The memory budget of the process, which turns tenants away when it is short (503 / UNAVAILABLE).
+    pub memory: Arc<MemoryGate>,
+    /// Where requests go that cannot be decoded, beside their refusal.
+    pub dead_letters: Option<DeadLetters>,
     /// Counts requests refused before [`Ingest`](crate::Ingest) sees them, one item each.
     pub ledger: Ledger,
     /// Gives events without a time their time.
@@ -38,9 +48,13 @@ impl ReceiveOptions {
             max_decompressed_bytes: 64 << 20,
             max_inflight_bytes: 256 << 20,
             max_concurrent_requests: 256,
+            max_waiting_requests: 256,
             request_timeout_ms: 10_000,
             retry_after_ms: 1_000,
             keys: TenantKeys::default(),
+            memory: MemoryGate::open(),
+            dead_letters: None,
+            quotas: Quotas::new(QuotaLimits::default(), Arc::new(SystemClock)),
             ledger,
             clock: Arc::new(SystemClock),
         }

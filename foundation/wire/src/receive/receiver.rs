@@ -6,16 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use daymark_guard::{Charge, Counted, FairSlots};
 use daymark_model::{AgentId, ErrorClass, Refusal, Signal, Stamp, TenantId, UnixNanos};
 use http::HeaderMap;
 use http_body::Body;
-use tokio::sync::Semaphore;
 
-use super::memory::{MemoryGate, Room};
+use super::memory::{RequestMemory, Room};
 use super::{ReceiveOptions, Scope, body};
+use crate::dead_letters::REPLAY_HEADER;
 use crate::decompress::{Encoding, decompress_within};
 use crate::ingest::headers;
-use crate::{Heartbeat, Ingest, IngestAnswer, IngestRequest, Payload, content_hash, events, json};
+use crate::{DeadLetter, Heartbeat, Ingest, IngestAnswer, IngestRequest, Payload, content_hash, events, json};
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,16 @@ pub(super) enum Route {
 }
 
 impl Route {
+    /// Where it is on the HTTP listener.
+    pub(super) fn path(self) -> String {
+        match self {
+            Route::Signal(signal) => format!("/v1/{signal}"),
+            Route::Events => "/v1/events".to_owned(),
+            Route::Batch => "/v1/batch".to_owned(),
+            Route::Heartbeat => "/v1/heartbeat".to_owned(),
+        }
+    }
+
     /// Under which signal a refused request is counted; an agent's batch counts as traces.
     fn ledger_signal(self) -> Option<Signal> {
         match self {
@@ -69,19 +80,28 @@ const UNPACK_INLINE_BYTES: usize = 128 << 10;
 /// Compression flag and length of a gRPC message.
 const GRPC_PREFIX_BYTES: usize = 5;
 
+/// What is known of a request when it ends, however it ends.
+struct Progress<'p> {
+    charge: &'p mut Charge,
+    /// Its body as it was sent, once that has come.
+    sent: &'p mut Option<(Bytes, Encoding)>,
+    /// Whether [`Ingest`] has it.
+    handed_over: &'p mut bool,
+}
+
 /// One listener's way to [`Ingest`], with its limits.
 pub(super) struct Receiver {
     ingest: Arc<dyn Ingest>,
     pub(super) options: ReceiveOptions,
-    permits: Semaphore,
-    memory: Arc<MemoryGate>,
+    slots: Arc<FairSlots>,
+    memory: Arc<RequestMemory>,
 }
 
 impl Receiver {
     pub(super) fn new(ingest: Arc<dyn Ingest>, options: ReceiveOptions) -> Receiver {
-        let permits = Semaphore::new(options.max_concurrent_requests);
-        let memory = MemoryGate::new(options.max_inflight_bytes, options.retry_after_ms);
-        Receiver { ingest, options, permits, memory }
+        let slots = FairSlots::new(options.max_concurrent_requests, options.max_waiting_requests);
+        let memory = RequestMemory::new(options.max_inflight_bytes, options.retry_after_ms);
+        Receiver { ingest, options, slots, memory }
     }
 
     /// Takes one request to its answer.
@@ -132,12 +152,50 @@ impl Receiver {
         B: Body<Data = Bytes>,
         B::Error: Display,
     {
+        let frame_bytes = if matches!(call.framing, Framing::Grpc(_)) { GRPC_PREFIX_BYTES } else { 0 };
+        let announced = body::announced(&*body, self.options.max_request_bytes, frame_bytes)?;
         let tenant = self.options.keys.tenant(headers, Scope::Ingest)?;
-        let Ok(_permit) = self.permits.try_acquire() else {
-            let message = "too many requests at once: send again later";
+        let mut charge = self.options.quotas.charge(&tenant, Counted::Bytes);
+        if call.route != Route::Heartbeat {
+            charge.set(announced as u64)?;
+        }
+        let mut sent = None;
+        let progress = Progress { charge: &mut charge, sent: &mut sent, handed_over };
+        let outcome = self.admitted(call, headers, tenant.clone(), body, progress).await;
+        if let (Err(refusal), Some(sent)) = (&outcome, sent)
+            && refusal.reason == "malformed"
+        {
+            self.bury(call, headers, tenant, sent, refusal);
+        }
+        // What is told to come again is charged when it does; what was wrong has cost its work.
+        if !matches!(&outcome, Err(refusal) if matches!(refusal.class, ErrorClass::Retry | ErrorClass::Overload)) {
+            charge.keep();
+        }
+        outcome
+    }
+
+    /// The costly steps, for a request whose key and announced size are right.
+    async fn admitted<B>(
+        &self,
+        call: Call,
+        headers: &HeaderMap,
+        tenant: TenantId,
+        body: Pin<&mut B>,
+        progress: Progress<'_>,
+    ) -> Result<IngestAnswer, Refusal>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Display,
+    {
+        let Progress { charge, sent, handed_over } = progress;
+        // Heartbeats are small, and without them time would stand still for the alerts.
+        let heartbeat = call.route == Route::Heartbeat;
+        let held = if heartbeat { None } else { Some(self.options.memory.admit(&tenant)?) };
+        let Ok(_slot) = self.slots.acquire(&tenant).await else {
+            let message = format!("too many requests of tenant {tenant} at once: send again later");
             return Err(Refusal::unavailable("concurrency", message, self.options.retry_after_ms));
         };
-        let mut room = self.memory.room();
+        let mut room = self.memory.room(held);
         let max_bytes = self.options.max_request_bytes;
         let (body, encoding) = match call.framing {
             Framing::Http(encoding) => (body::read(body, max_bytes, 0, &mut room).await?, encoding),
@@ -145,17 +203,45 @@ impl Receiver {
                 unframe(body::read(body, max_bytes, GRPC_PREFIX_BYTES, &mut room).await?, encoding)?
             }
         };
+        if !heartbeat {
+            *sent = self.options.dead_letters.is_some().then(|| (body.clone(), encoding));
+            // As sent: what does not fit even so is refused before the work of unpacking it.
+            charge.set(body.len() as u64)?;
+        }
         let (content, _room) = self.unpack(call, encoding, body, room).await?;
-        if call.route == Route::Heartbeat {
+        if heartbeat {
             let mut beat: Heartbeat = serde_json::from_slice(&content.bytes)
                 .map_err(|error| Refusal::reject("malformed", format!("not a heartbeat: {error}")))?;
             beat.tenant = tenant;
             *handed_over = true;
             return self.ingest.heartbeat(beat).await.map(|()| IngestAnswer::default());
         }
+        charge.set(content.counted_bytes as u64)?;
         let request = request(call.route, headers, tenant, content)?;
         *handed_over = true;
         self.ingest.ingest(request).await
+    }
+
+    /// Keeps a copy of what cannot be decoded.
+    fn bury(&self, call: Call, headers: &HeaderMap, tenant: TenantId, sent: (Bytes, Encoding), refusal: &Refusal) {
+        let Some(dead_letters) = &self.options.dead_letters else { return };
+        if headers.contains_key(REPLAY_HEADER) {
+            return;
+        }
+        let content_type = match call.framing {
+            Framing::Http(_) => headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()),
+            Framing::Grpc(_) => None,
+        };
+        dead_letters.keep(DeadLetter {
+            time: self.options.clock.now(),
+            tenant,
+            path: call.route.path(),
+            content_type: content_type.unwrap_or("application/x-protobuf").to_owned(),
+            content_encoding: sent.1.name().to_owned(),
+            reason: refusal.reason.to_owned(),
+            message: refusal.message.clone(),
+            content: sent.0,
+        });
     }
 
     /// Decompresses and turns JSON into protobuf; the room comes back grown.
@@ -184,6 +270,8 @@ impl Receiver {
 struct Content {
     bytes: Bytes,
     hash: u128,
+    /// Size after decompression, as the client wrote it.
+    counted_bytes: usize,
 }
 
 fn unpack(
@@ -198,6 +286,7 @@ fn unpack(
         Encoding::Identity => body,
         _ => decompress_within(encoding, &body, max_bytes, &mut |bytes| room.grow(bytes))?.into(),
     };
+    let counted_bytes = bytes.len();
     let signal = match call.route {
         Route::Signal(signal) => signal,
         Route::Events => {
@@ -205,19 +294,23 @@ fn unpack(
             let events = events::to_protobuf(&bytes, now, max_bytes)?;
             // Equal events that bring no time of their own are two happenings, not a retry.
             let hashed = if events.timed { &bytes[..] } else { &events.request };
-            return Ok(Content { hash: content_hash(Signal::Logs, hashed), bytes: events.request.into() });
+            return Ok(Content {
+                hash: content_hash(Signal::Logs, hashed),
+                bytes: events.request.into(),
+                counted_bytes,
+            });
         }
-        Route::Batch => return Ok(Content { hash: xxhash_rust::xxh3::xxh3_128(&bytes), bytes }),
-        Route::Heartbeat => return Ok(Content { hash: 0, bytes }),
+        Route::Batch => return Ok(Content { hash: xxhash_rust::xxh3::xxh3_128(&bytes), bytes, counted_bytes }),
+        Route::Heartbeat => return Ok(Content { hash: 0, bytes, counted_bytes }),
     };
     let hash = content_hash(signal, &bytes);
     if call.format == Format::Protobuf {
-        return Ok(Content { bytes, hash });
+        return Ok(Content { bytes, hash, counted_bytes });
     }
     room.grow(bytes.len())?;
     let request = json::to_protobuf(signal, &bytes, max_bytes)?;
     room.grow(request.len().saturating_sub(bytes.len()))?;
-    Ok(Content { bytes: request.into(), hash })
+    Ok(Content { bytes: request.into(), hash, counted_bytes })
 }
 
 /// Takes the message out of a gRPC body that holds exactly one.
@@ -240,7 +333,7 @@ fn unframe(mut body: Bytes, encoding: Encoding) -> Result<(Bytes, Encoding), Ref
 }
 
 fn request(route: Route, headers: &HeaderMap, tenant: TenantId, content: Content) -> Result<IngestRequest, Refusal> {
-    let Content { bytes, hash } = content;
+    let Content { bytes, hash, .. } = content;
     let payload = match route {
         Route::Signal(signal) => Payload::Signal(signal, bytes),
         Route::Batch => {

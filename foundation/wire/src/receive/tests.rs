@@ -1,7 +1,10 @@
 //! The listeners over real sockets, with real clients.
 
+mod dead_letters;
 mod grpc;
 mod http;
+mod quotas;
+mod refusals;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -68,6 +71,10 @@ struct Listening {
 
 impl Listening {
     async fn start(recorder: Arc<Recorder>, adjust: impl FnOnce(&mut ReceiveOptions)) -> Listening {
+        Listening::before(recorder, adjust).await
+    }
+
+    async fn before(recorder: Arc<dyn Ingest>, adjust: impl FnOnce(&mut ReceiveOptions)) -> Listening {
         let ledger = Ledger::new("test");
         let mut options = ReceiveOptions::new(ledger.clone());
         adjust(&mut options);

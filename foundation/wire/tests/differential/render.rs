@@ -18,8 +18,8 @@ pub(crate) fn by_walker(signal: Signal, bytes: &[u8]) -> Result<Vec<String>, Dec
         Signal::Logs => walk_logs(bytes, &mut seen)?,
         Signal::Metrics => walk_metrics(bytes, &mut seen)?,
     };
-    let Walked { items, rejected, reason } = walked;
-    assert_eq!(reason.is_some(), rejected > 0);
+    let Walked { items, rejected, reasons } = walked;
+    assert_eq!(reasons.total(), rejected);
     seen.0.push(format!("items {items} rejected {rejected}"));
     Ok(seen.0)
 }

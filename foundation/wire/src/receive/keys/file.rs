@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use daymark_guard::QuotaLimits;
 use daymark_model::{TenantId, UnixNanos};
 
 use super::entry::{InvalidKey, Key, Scope};
@@ -76,6 +77,8 @@ pub enum KeyFileError {
 pub struct KeyFile {
     /// The keys, in the order of the file.
     pub keys: Vec<Key>,
+    /// How much tenants may send.
+    pub quotas: QuotaLimits,
 }
 
 impl KeyFile {
@@ -101,10 +104,11 @@ impl KeyFile {
         if text.len() as u64 > MAX_FILE_BYTES {
             return Err(wrong((1, format!("the file is larger than {MAX_FILE_BYTES} bytes"))));
         }
-        let (lines, keys): (Vec<usize>, Vec<Key>) = match is_yaml(text) {
-            true => parse::yaml(text).map_err(wrong)?.into_iter().unzip(),
-            false => parse::lines(text).map_err(wrong)?.into_iter().unzip(),
+        let (numbered, quotas) = match is_yaml(text) {
+            true => parse::yaml(text).map_err(wrong)?,
+            false => (parse::lines(text).map_err(wrong)?, QuotaLimits::default()),
         };
+        let (lines, keys): (Vec<usize>, Vec<Key>) = numbered.into_iter().unzip();
         if keys.is_empty() {
             return Err(KeyFileError::Empty { path: named() });
         }
@@ -112,7 +116,7 @@ impl KeyFile {
             return Err(wrong((lines[MAX_KEYS], format!("more than {MAX_KEYS} keys"))));
         }
         distinct(&keys).map_err(|(at, source)| KeyFileError::Key { path: named(), line: lines[at], source })?;
-        Ok(KeyFile { keys })
+        Ok(KeyFile { keys, quotas })
     }
 
     /// The first key of each tenant that may send at `now` and that the file holds itself.

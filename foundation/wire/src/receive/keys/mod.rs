@@ -9,6 +9,7 @@
 mod entry;
 mod file;
 mod parse;
+mod quotas;
 mod reload;
 #[cfg(test)]
 mod tests;
@@ -135,6 +136,18 @@ impl TenantKeys {
     }
 }
 
+impl Key {
+    /// In words, whether it counts at `now`, and until when.
+    pub fn validity(&self, now: UnixNanos) -> String {
+        match (self.not_before, self.expires) {
+            (Some(from), _) if now < from => format!("not valid before {}", parse::shown(from)),
+            (_, Some(end)) if now >= end => format!("expired at {}", parse::shown(end)),
+            (_, Some(end)) => format!("valid until {}", parse::shown(end)),
+            (_, None) => "valid".to_owned(),
+        }
+    }
+}
+
 /// Whether a known key counts now and for this.
 fn admit(key: &Key, scope: Scope, now: UnixNanos) -> Result<(), Refusal> {
     let named = || match &key.name {
@@ -142,13 +155,7 @@ fn admit(key: &Key, scope: Scope, now: UnixNanos) -> Result<(), Refusal> {
         None => format!("this key of tenant {}", key.tenant),
     };
     if !key.holds_at(now) {
-        let message = match key.not_before.filter(|from| now < *from) {
-            Some(from) => format!("{} is not valid before {}", named(), parse::shown(from)),
-            None => {
-                let end = key.expires.map(parse::shown).unwrap_or_default();
-                format!("{} expired at {end}: send its successor", named())
-            }
-        };
+        let message = format!("{}: {}; send a key that is valid now", named(), key.validity(now));
         return Err(Refusal::reject("expired_key", message));
     }
     if !key.scopes.has(scope) {

@@ -1,14 +1,16 @@
 //! The two formats of a key file, from text to keys with the lines they stand on.
 
 use chrono::{DateTime, SecondsFormat};
+use daymark_guard::QuotaLimits;
 use daymark_model::{TenantId, UnixNanos, did_you_mean, yaml_reason};
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 
 use super::entry::{Key, KeyDigest, Scope, Scopes};
+use super::quotas::{self, RawQuotas};
 
 /// The line of a mistake, from 1, and what it is.
-type Mistake = (usize, String);
+pub(super) type Mistake = (usize, String);
 type Numbered = Vec<(usize, Key)>;
 
 #[derive(Deserialize)]
@@ -16,6 +18,7 @@ type Numbered = Vec<(usize, Key)>;
 struct RawFile {
     version: Spanned<u64>,
     keys: Vec<RawKey>,
+    quotas: Option<RawQuotas>,
 }
 
 #[derive(Deserialize)]
@@ -35,14 +38,17 @@ const DEFAULT_SCOPES: [Scope; 2] = [Scope::Ingest, Scope::Query];
 /// Longest name of a key, characters.
 const MAX_NAME: usize = 64;
 
-/// Keys from `version: 1` YAML.
-pub(super) fn yaml(text: &str) -> Result<Numbered, Mistake> {
+/// Keys and quotas from `version: 1` YAML.
+pub(super) fn yaml(text: &str) -> Result<(Numbered, QuotaLimits), Mistake> {
     let raw: RawFile = serde_saphyr::from_str(text).map_err(|error| reason(&error, text))?;
     if raw.version.value != 1 {
         let why = format!("version {} is not known: this Daymark reads version 1", raw.version.value);
         return Err((line(raw.version.referenced), why));
     }
-    raw.keys.into_iter().map(key).collect()
+    let keys: Numbered = raw.keys.into_iter().map(key).collect::<Result<_, _>>()?;
+    let tenants = keys.iter().map(|(_, key)| key.tenant.clone()).collect();
+    let limits = raw.quotas.map(|raw| quotas::limits(raw, &tenants)).transpose()?;
+    Ok((keys, limits.unwrap_or_default()))
 }
 
 fn key(raw: RawKey) -> Result<(usize, Key), Mistake> {
@@ -133,7 +139,7 @@ pub(super) fn lines(text: &str) -> Result<Numbered, Mistake> {
     Ok(keys)
 }
 
-fn line(location: Location) -> usize {
+pub(super) fn line(location: Location) -> usize {
     usize::try_from(location.line()).unwrap_or(1).max(1)
 }
 

@@ -96,12 +96,12 @@ fn a_key_counts_in_its_time_and_for_its_scopes() {
         }
     };
     check("2027-01-31T22:59:59Z", "acme-old-secret", Scope::Ingest, Ok("acme"));
-    let early = Err(("expired_key", "\"from-february\" of tenant acme is not valid before 2027-01-31T23:00:00Z"));
+    let early = Err(("expired_key", "\"from-february\" of tenant acme: not valid before 2027-01-31T23:00:00Z"));
     check("2027-01-31T22:59:59Z", "acme-new-secret", Scope::Ingest, early);
     for key in ["acme-old-secret", "acme-new-secret"] {
         check("2027-02-10T00:00:00Z", key, Scope::Ingest, Ok("acme"));
     }
-    let late = Err(("expired_key", "\"until-march\" of tenant acme expired at 2027-03-01T00:00:00Z"));
+    let late = Err(("expired_key", "\"until-march\" of tenant acme: expired at 2027-03-01T00:00:00Z"));
     check("2027-03-01T00:00:00Z", "acme-old-secret", Scope::Ingest, late);
     check("2027-03-01T00:00:00Z", "acme-new-secret", Scope::Ingest, Ok("acme"));
     let reading = Err(("wrong_scope", "needs scope `query`; the key \"from-february\" of tenant acme has ingest"));
@@ -190,4 +190,30 @@ async fn a_changed_key_file_counts_and_a_broken_one_does_not() {
     assert!(known("secret-two") && known("key-of-daymark"));
     drain.begin();
     task.await.unwrap();
+}
+
+#[test]
+fn quotas_are_read_or_explained() {
+    use daymark_guard::{QuotaLimit, QuotaLimits};
+    let keys = "version: 1\nkeys:\n  - tenant: acme\n    key: secret-one\nquotas:\n";
+    let of = |rest: &str| KeyFile::parse(Path::new("keys"), &format!("{keys}{rest}"));
+    let read =
+        of("  window_ms: 5000\n  default: { items_per_second: 7 }\n  tenants:\n    acme: { bytes_per_second: 9 }\n");
+    let limit = |bytes_per_second, items_per_second| QuotaLimit { bytes_per_second, items_per_second };
+    let tenants = [(tenant("acme"), limit(Some(9), None)), (tenant("daymark"), limit(None, None))];
+    let expected = QuotaLimits { window_ms: 5_000, default: limit(None, Some(7)), tenants: tenants.into() };
+    assert_eq!(read.unwrap().quotas, expected);
+    let without = KeyFile::parse(Path::new("keys"), keys.strip_suffix("quotas:\n").unwrap()).unwrap();
+    assert_eq!(without.quotas, QuotaLimits::default());
+    for (rest, part) in [
+        ("  window_ms: 10\n", "keys:6: window_ms: expected 1000 to 3600000"),
+        ("  default: { items_per_second: 0 }\n", "keys:6: items_per_second: 0 would let nothing in"),
+        ("  tenants:\n    acmee: { items_per_second: 5 }\n", "keys:7: tenant \"acmee\" has no key in this file"),
+        ("  tenants:\n    acmee: { items_per_second: 5 }\n", "did you mean \"acme\"?"),
+        ("  default: { items: 5 }\n", "unknown field `items`"),
+        ("  default: { items_per_second: -5 }\n", "items_per_second: expected a whole number"),
+    ] {
+        let shown = of(rest).unwrap_err().to_string();
+        assert!(shown.contains(part), "{rest}: {shown}");
+    }
 }

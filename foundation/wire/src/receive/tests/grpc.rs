@@ -138,33 +138,33 @@ async fn small_calls_on_one_connection_are_fast() {
 
 /// `google.rpc.Status` and what it may hold, as the specification has them.
 #[derive(Message)]
-struct RpcStatus {
+pub(super) struct RpcStatus {
     #[prost(int32, tag = "1")]
-    code: i32,
+    pub(super) code: i32,
     #[prost(string, tag = "2")]
-    message: String,
+    pub(super) message: String,
     #[prost(message, repeated, tag = "3")]
-    details: Vec<Any>,
+    pub(super) details: Vec<Any>,
 }
 
 #[derive(Message)]
-struct Any {
+pub(super) struct Any {
     #[prost(string, tag = "1")]
-    type_url: String,
+    pub(super) type_url: String,
     #[prost(bytes = "vec", tag = "2")]
-    value: Vec<u8>,
+    pub(super) value: Vec<u8>,
 }
 
 #[derive(Message)]
-struct RetryInfo {
+pub(super) struct RetryInfo {
     #[prost(message, tag = "1")]
-    retry_delay: Option<Delay>,
+    pub(super) retry_delay: Option<Delay>,
 }
 
 #[derive(Message)]
-struct Delay {
+pub(super) struct Delay {
     #[prost(int64, tag = "1")]
-    seconds: i64,
+    pub(super) seconds: i64,
     #[prost(int32, tag = "2")]
-    nanos: i32,
+    pub(super) nanos: i32,
 }
