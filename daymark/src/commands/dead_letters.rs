@@ -198,7 +198,7 @@ mod tests {
         }
         let (text, done) = printed(DeadLettersCommand::List { area: area() }).await;
         done.unwrap();
-        assert!(text.contains("  acme  /v1/logs  12 bytes (application/json, identity)  malformed: "), "{text}");
+        assert!(text.contains("  acme  /v1/logs  13 bytes (application/json, identity)  malformed: "), "{text}");
         assert!(text.contains("1 dead letters") && !text.contains('\u{1b}') && !text.contains("key-of"), "{text}");
         let name = text.split_whitespace().next().unwrap().to_owned();
         let show = |content| DeadLettersCommand::Show { area: area(), name: name.clone(), content };

@@ -63,8 +63,8 @@ async fn partial_success_and_refusals_reach_the_client() {
         assert_eq!((status.code(), status.message()), (code, refusal.message.as_str()));
         let details = RpcStatus::decode(status.details()).unwrap();
         assert_eq!((details.code, &details.message), (code as i32, &refusal.message));
-        let wait = details.details.first().map(|any| {
-            assert_eq!(any.type_url, "type.googleapis.com/google.rpc.RetryInfo");
+        let retry_info = |any: &&Any| any.type_url == "type.googleapis.com/google.rpc.RetryInfo";
+        let wait = details.details.iter().find(retry_info).map(|any| {
             let delay = RetryInfo::decode(&*any.value).unwrap().retry_delay.unwrap();
             delay.seconds as u64 * 1_000 + delay.nanos as u64 / 1_000_000
         });
