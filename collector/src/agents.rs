@@ -39,6 +39,8 @@ struct Agent {
 #[derive(Default)]
 struct Known {
     agents: BTreeMap<AgentId, Agent>,
+    /// Services of agents whose first batch was applied before it was answered: the applier may be first.
+    early: BTreeMap<AgentId, BTreeSet<Arc<str>>>,
     /// Heartbeats and batches of agents beyond the cap.
     untracked: u64,
 }
@@ -113,13 +115,23 @@ impl Agents {
         agent.closed_until = agent.closed_until.max(received.minus(self.lateness_ns));
     }
 
-    /// Services whose telemetry came through an agent, of which a batch was heard before.
+    /// Services whose telemetry came through an agent. An agent that is not known yet does not hold the watermark back for
+    /// that; it has them when it is heard.
     pub(crate) fn carries(&self, id: &OfTenant, services: &[Arc<str>]) {
         let mut known = self.lock();
-        let Some(agent) = known.get_mut(&id.0).and_then(|known| known.agents.get_mut(&id.1)) else { return };
+        let Some(of_tenant) = known.get_mut(&id.0) else {
+            let early = BTreeMap::from([(id.1, services.iter().cloned().take(MAX_SERVICES).collect())]);
+            known.insert(id.0.clone(), Known { early, ..Known::default() });
+            return;
+        };
+        let carried = match of_tenant.agents.get_mut(&id.1) {
+            Some(agent) => &mut agent.services,
+            None if of_tenant.early.len() >= self.max_agents && !of_tenant.early.contains_key(&id.1) => return,
+            None => of_tenant.early.entry(id.1).or_default(),
+        };
         for service in services {
-            if agent.services.len() < MAX_SERVICES && !agent.services.contains(service) {
-                agent.services.insert(Arc::clone(service));
+            if carried.len() < MAX_SERVICES && !carried.contains(service) {
+                carried.insert(Arc::clone(service));
             }
         }
     }
@@ -199,7 +211,9 @@ impl Agents {
             };
             of_tenant.agents.remove(&quietest);
         }
-        Some(of_tenant.agents.entry(id).or_default())
+        let Known { agents, early, .. } = of_tenant;
+        let fresh = || Agent { services: early.remove(&id).unwrap_or_default(), ..Agent::default() };
+        Some(agents.entry(id).or_insert_with(fresh))
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<TenantId, Known>> {
@@ -237,6 +251,18 @@ mod tests {
 
     fn watermark_s(agents: &Agents, applied: u64, now_s: u64) -> u64 {
         watermark_of(agents, "default", applied, now_s)
+    }
+
+    #[test]
+    fn services_of_a_batch_that_is_applied_before_it_is_answered_are_kept() {
+        let agents = limited(8);
+        let batch = beat(1, 100, 0);
+        agents.carries(&batch.agent, &["shop".into()]);
+        assert_eq!(watermark_s(&agents, 0, 101), 101, "an agent that was not heard holds nothing back");
+        agents.heard(batch, UnixNanos::from_seconds(101));
+        agents.carries(&beat(1, 0, 0).agent, &["stock".into()]);
+        let status = agents.status(LogOffset(0), UnixNanos::from_seconds(101));
+        assert_eq!(status[0].services, ["shop", "stock"]);
     }
 
     #[test]

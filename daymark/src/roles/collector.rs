@@ -65,7 +65,7 @@ pub(crate) async fn run(args: CollectorArgs) -> anyhow::Result<()> {
     let admission = Admission::new(&access, &args.data.data_dir, &args.tuning.admission)?;
     let (listening, storing) = (Drain::new(), Drain::new());
     let health = process::health(&args.health, &listening);
-    let (router, routes) = LateRoutes::new(&health);
+    let (router, routes) = LateRoutes::new(&health, "intake");
     process::serve(http, router, &listening);
     let collector = start(&args.data.data_dir, &args.tuning, &admission, &storing, &health).await?;
     telemetry.watch_ledger(collector.ledger());

@@ -34,8 +34,8 @@ pub(crate) async fn run_until(args: UpArgs, drain: Drain) -> anyhow::Result<()> 
     let admission = Admission::new(&access, &args.data.data_dir, &args.tuning.admission)?;
     let storing = Drain::new();
     let health = process::health(&args.health, &drain);
-    let (starting_intake, intake_routes) = LateRoutes::new(&health);
-    let (starting_service, service_routes) = LateRoutes::new(&health);
+    let (starting_intake, intake_routes) = LateRoutes::new(&health, "intake");
+    let (starting_service, service_routes) = LateRoutes::new(&health, "api");
     process::serve(otlp_http, starting_intake, &drain);
     process::serve(http, starting_service, &drain);
     let collector = collector::start(&args.data.data_dir, &args.tuning, &admission, &storing, &health).await?;

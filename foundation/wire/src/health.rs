@@ -67,9 +67,15 @@ pub struct LateRoutes {
 }
 
 impl LateRoutes {
-    /// A router to serve from the beginning, and the handle that completes it.
-    pub fn new(health: &Health) -> (Router, LateRoutes) {
+    /// A router to serve from the beginning, and the handle that completes it. The process is ready no sooner; `name` is
+    /// that of the check.
+    pub fn new(health: &Health, name: &'static str) -> (Router, LateRoutes) {
         let routes = LateRoutes { router: Arc::default() };
+        let asked = routes.clone();
+        health.add_local(name, move || match asked.router.get() {
+            Some(_) => Ok(()),
+            None => Err("starting: requests are not taken yet".to_owned()),
+        });
         let late = routes.clone();
         let starting = Router::new().fallback(async move |request: Request| late.answer(request).await);
         (health_router(health.clone()).merge(starting), routes)
@@ -144,7 +150,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_starting_role_tells_clients_to_come_again() {
-        let (router, routes) = LateRoutes::new(&health());
+        let (router, routes) = LateRoutes::new(&health(), "requests");
         assert_eq!(get_path(&router, "/readyz").await.0, StatusCode::OK);
         assert_eq!(get_path(&router, "/v1/traces").await.0, StatusCode::SERVICE_UNAVAILABLE);
         routes.complete(Router::new().route("/v1/traces", get(async || "taken")));

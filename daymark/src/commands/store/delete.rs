@@ -19,22 +19,24 @@ const POLL_MS: u64 = 500;
 /// When a segment could not be read, or the collector did not publish in time.
 pub(super) async fn run(args: DeleteArgs) -> anyhow::Result<()> {
     let store = open(&args.data_dir)?;
+    let rows = if args.all { Rows::All } else { Rows::Matching(args.conditions.clone()) };
+    let chosen = TableName::ALL.into_iter().filter(|name| args.table.is_none_or(|chosen| chosen == *name));
+    let all: Vec<Table> = chosen.map(|name| store.table(&args.tenant, name)).collect();
+    let mut notes = Vec::new();
+    match &args.collector {
+        // Tables that are not there yet come with their first rows.
+        Some(url) if !args.dry_run => wait_until_published(&args, url, &all, &rows).await?,
+        Some(_) => notes.push("rows not yet published are not counted in a dry run".to_owned()),
+        None => notes.push(unseen(&args)?),
+    }
     if !store.tenants().await?.contains(&args.tenant) {
         return Err(WrongUsage(format!("tenant {} has no tables", args.tenant)).into());
     }
-    let rows = if args.all { Rows::All } else { Rows::Matching(args.conditions.clone()) };
     let mut tables = Vec::new();
-    for name in TableName::ALL.into_iter().filter(|name| args.table.is_none_or(|chosen| chosen == *name)) {
-        let table = store.table(&args.tenant, name);
+    for table in all {
         if table.exists().await? {
             tables.push(table);
         }
-    }
-    let mut notes = Vec::new();
-    match &args.collector {
-        Some(url) if !args.dry_run => wait_until_published(&args, url, &tables, &rows).await?,
-        Some(_) => notes.push("rows not yet published are not counted in a dry run".to_owned()),
-        None => notes.push(unseen(&args)?),
     }
     let mut deleted = Vec::new();
     let mut files = 0;

@@ -78,7 +78,8 @@ pub(super) async fn find(
     }
     let day_ns = Resolution::OneDay.window_ns();
     let days = TimeRange { start: view.range.start.window(day_ns), end: view.range.end };
-    let columns = COLUMNS.map(str::to_owned).to_vec();
+    // Rows that are not published yet are chosen by their time.
+    let columns = COLUMNS.into_iter().chain([TableName::Series.nanos_column()]).map(str::to_owned).collect();
     let mut catalogue = reader.view_columns(tenant, TableName::Series, days, Some(columns)).await?;
     for batch in catalogue.read(&spec).await? {
         found.add(&batch, &filter.matchers)?;

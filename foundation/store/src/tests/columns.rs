@@ -20,8 +20,8 @@ const REQUIRED: [(TableName, usize); 5] = [
     (TableName::Spans, 14),
     (TableName::Logs, 13),
     (TableName::Traces, 11),
-    (TableName::Metrics10s, 19),
-    (TableName::Metrics1m, 19),
+    (TableName::Metrics10s, 14),
+    (TableName::Metrics1m, 14),
 ];
 
 /// Publishes `batch` as a version without the columns `lacking` would have.
