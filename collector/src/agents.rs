@@ -120,7 +120,7 @@ impl Agents {
     pub(crate) fn carries(&self, id: &OfTenant, services: &[Arc<str>]) {
         let mut known = self.lock();
         let Some(of_tenant) = known.get_mut(&id.0) else {
-            let early = BTreeMap::from([(id.1, services.iter().cloned().take(MAX_SERVICES).collect())]);
+            let early = BTreeMap::from([(id.1, services.iter().take(MAX_SERVICES).cloned().collect())]);
             known.insert(id.0.clone(), Known { early, ..Known::default() });
             return;
         };

@@ -199,7 +199,8 @@ fn every_sync_of_a_table_is_needed() {
     fn named(path: &Path, part: &str) -> bool {
         path.file_name().is_some_and(|name| name.to_string_lossy().contains(part))
     }
-    let cases: [(&str, fn(&Path) -> bool); 9] = [
+    type IsLeftOut = fn(&Path) -> bool;
+    let cases: [(&str, IsLeftOut); 9] = [
         ("data", |path| named(path, ".parquet#") && !named(path, "checkpoint")),
         ("index", |path| named(path, ".idx#")),
         ("commit", |path| named(path, ".json#")),
