@@ -15,7 +15,7 @@ use daymark_model::LogOffset;
 use crate::frame::MIN_FRAME_BYTES;
 use crate::recover::{self, Segment};
 use crate::scan::Scan;
-use crate::segment::{self, FOOTER_BYTES};
+use crate::segment::{self, FOOTER_BYTES, SEAL_POSITION};
 use crate::writer::write_all;
 use crate::{FileSystem, LogError, OpenFile};
 
@@ -80,9 +80,9 @@ pub(crate) fn copy_listed(
     let oldest = segments.first().map(|segment| segment.id);
     let mut copy = LogCopy { segments: Vec::new(), through: LogOffset(0), is_whole: false };
     for segment in segments {
-        let (end, last) = durable_part(&segment)?;
-        copy.through = copy.through.max(LogOffset(last));
-        match copy_segment(fs, &segment, end, to)? {
+        let part = durable_part(&segment)?;
+        copy.through = copy.through.max(LogOffset(part.last));
+        match copy_segment(fs, &segment, &part, to)? {
             Some(copied) => copy.segments.push(copied),
             // Its content changed while it was read: it was recycled.
             None => return Ok(copy),
@@ -94,35 +94,48 @@ pub(crate) fn copy_listed(
     Ok(copy)
 }
 
-/// Behind its last intact frame, or its footer; and that frame's number. What lies before was written before it, so it
-/// does not change any more.
-fn durable_part(segment: &Segment) -> Result<(u64, u64), LogError> {
-    // Without a header nobody can tell: all of it.
-    let Some(header) = segment.header else { return Ok((segment.bytes, 0)) };
-    let mut scan =
-        Scan::new(segment.file.clone(), &header, segment.link).map_err(LogError::io("read", &segment.path))?;
-    while scan.next().is_some() {}
-    let footer_end = scan.footer.map(|footer| footer.end + FOOTER_BYTES as u64);
-    Ok((footer_end.unwrap_or(scan.end).min(segment.bytes), scan.last))
+/// The part of a segment that a copy takes. It does not change any more: what lies before `end` was written before its
+/// last frame, but for the seal, which comes when the segment is full.
+pub(crate) struct DurablePart {
+    /// Behind its last intact frame, or its footer.
+    end: u64,
+    /// That frame's number.
+    pub(crate) last: u64,
+    /// Whether the seal was there, which names the last frame of the segment. One that comes later may name frames
+    /// behind `end`, which the copy would seem to have lost.
+    is_sealed: bool,
 }
 
-fn copy_segment(
+pub(crate) fn durable_part(segment: &Segment) -> Result<DurablePart, LogError> {
+    // Without a header nobody can tell: all of it.
+    let Some(header) = segment.header else {
+        return Ok(DurablePart { end: segment.bytes, last: 0, is_sealed: true });
+    };
+    let mut scan =
+        Scan::new(segment.file.clone(), &header, segment.link).map_err(LogError::io("read", &segment.path))?;
+    let is_sealed = scan.footer.is_some();
+    while scan.next().is_some() {}
+    let footer_end = scan.footer.map(|footer| footer.end + FOOTER_BYTES as u64);
+    Ok(DurablePart { end: footer_end.unwrap_or(scan.end).min(segment.bytes), last: scan.last, is_sealed })
+}
+
+pub(crate) fn copy_segment(
     fs: &dyn FileSystem,
     segment: &Segment,
-    end: u64,
+    part: &DurablePart,
     to: &Path,
 ) -> Result<Option<CopiedSegment>, LogError> {
     // Zeros behind the last frame tell the end, as the writer leaves them.
     let tail = vec![0; MIN_FRAME_BYTES as usize];
     let mut crc = 0;
-    read_all(segment, end, |_, bytes| {
+    read_all(segment, part, |_, bytes| {
         crc = crc32c::crc32c_append(crc, bytes);
         Ok(())
     })?;
     let crc = crc32c::crc32c_append(crc, &tail);
     let name = segment::file_name(segment.id);
     let stored = format!("{name}.{crc:08x}");
-    let (path, bytes) = (to.join(&stored), end + tail.len() as u64);
+    let (path, bytes) = (to.join(&stored), part.end + tail.len() as u64);
     let known = fs.open_to_read(&path).and_then(|file| file.size()).is_ok_and(|size| size == bytes);
     let copied = CopiedSegment { name, stored, bytes, crc32c: crc, reused: known };
     if known {
@@ -135,8 +148,8 @@ fn copy_segment(
         written_crc = crc32c::crc32c_append(written_crc, bytes);
         write_all(file.as_ref(), bytes, position).map_err(LogError::io("write", &temporary))
     };
-    read_all(segment, end, &mut write)?;
-    write(end, &tail)?;
+    read_all(segment, part, &mut write)?;
+    write(part.end, &tail)?;
     if written_crc != crc {
         fs.remove(&temporary).map_err(LogError::io("remove", &temporary))?;
         return Ok(None);
@@ -146,22 +159,32 @@ fn copy_segment(
     Ok(Some(copied))
 }
 
-/// Hands out the first `end` bytes piece by piece.
+/// Hands out the part piece by piece.
 fn read_all(
     segment: &Segment,
-    end: u64,
+    part: &DurablePart,
     mut take: impl FnMut(u64, &[u8]) -> Result<(), LogError>,
 ) -> Result<(), LogError> {
     let mut buffer = vec![0; STEP_BYTES];
     let mut position = 0;
-    while position < end {
-        let wanted = usize::try_from(end - position).unwrap_or(STEP_BYTES).min(STEP_BYTES);
+    while position < part.end {
+        let wanted = usize::try_from(part.end - position).unwrap_or(STEP_BYTES).min(STEP_BYTES);
         let read = read_some(segment.file.as_ref(), &mut buffer[..wanted], position)
             .map_err(LogError::io("read", &segment.path))?;
+        if !part.is_sealed {
+            blank_seal(&mut buffer[..read], position);
+        }
         take(position, &buffer[..read])?;
         position += read as u64;
     }
     Ok(())
+}
+
+/// Takes the seal out of the bytes at `position`, as far as they hold it.
+fn blank_seal(bytes: &mut [u8], position: u64) {
+    let within = |at: u64| usize::try_from(at.saturating_sub(position)).unwrap_or(usize::MAX).min(bytes.len());
+    let (from, to) = (within(SEAL_POSITION), within(SEAL_POSITION + FOOTER_BYTES as u64));
+    bytes[from..to].fill(0);
 }
 
 fn read_some(file: &dyn OpenFile, buffer: &mut [u8], position: u64) -> std::io::Result<usize> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use super::*;
-use crate::backup::copy_listed;
+use crate::backup::{copy_listed, copy_segment, durable_part};
 use crate::{RealFileSystem, copy_log};
 
 /// The copy as a log of its own.
@@ -69,6 +69,28 @@ fn a_copy_beside_a_writer_holds_what_was_durable_when_it_began() {
         assert_eq!(recovered.frames.map(Result::unwrap).count() as u64, copy.through.0, "none is missing");
     }
     runtime.block_on(writer).unwrap();
+}
+
+#[test]
+fn a_segment_that_is_sealed_while_it_is_copied_is_copied_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log_dir, to) = (dir.path().join("log"), dir.path().join("backup"));
+    fs::create_dir_all(&to).unwrap();
+    let options = LogOptions { segment_bytes: 64 << 10, min_free_bytes: 0, ..LogOptions::new(&log_dir) };
+    let runtime = runtime();
+    let (log, _) = IngestLog::open(options, real(), LogOffset(0)).unwrap();
+    let _consumer = log.subscribe(usize::MAX);
+    runtime.block_on(append_all(&log, 0..100));
+    let listed = crate::recover::list(&RealFileSystem, &log_dir).unwrap();
+    let newest = listed.last().unwrap();
+    let part = durable_part(newest).unwrap();
+    // Meanwhile it gets more frames, is full, and is sealed.
+    runtime.block_on(append_all(&log, 100..1_000));
+    let copied = copy_segment(&RealFileSystem, newest, &part, &to).unwrap().expect("nothing of the part has changed");
+    let copy = crate::LogCopy { segments: vec![copied], through: LogOffset(part.last), is_whole: true };
+    let recovered = restored(&copy, &to, &dir.path().join("restored"));
+    assert_eq!(recovered.damage, [], "frames that came after the copy began are not missed");
+    assert_eq!(recovered.frames.map(Result::unwrap).last().unwrap().offset.0, part.last);
 }
 
 #[test]
