@@ -151,10 +151,14 @@ mod tests {
     #[tokio::test]
     async fn a_starting_role_tells_clients_to_come_again() {
         let (router, routes) = LateRoutes::new(&health(), "requests");
-        assert_eq!(get_path(&router, "/readyz").await.0, StatusCode::OK);
+        let (status, body) = get_path(&router, "/readyz").await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(body.contains("starting: requests are not taken yet"), "{body}");
+        assert_eq!(get_path(&router, "/livez").await.0, StatusCode::OK);
         assert_eq!(get_path(&router, "/v1/traces").await.0, StatusCode::SERVICE_UNAVAILABLE);
         routes.complete(Router::new().route("/v1/traces", get(async || "taken")));
         assert_eq!(get_path(&router, "/v1/traces").await, (StatusCode::OK, "taken".into()));
+        assert_eq!(get_path(&router, "/readyz").await.0, StatusCode::OK);
         assert_eq!(get_path(&router, "/other").await.0, StatusCode::NOT_FOUND);
     }
 }
