@@ -14,7 +14,7 @@ use daymark_wire::decode::{
     LogView, LogVisitor, MetricView, MetricVisitor, PointView, ResourceView, SpanView, TraceVisitor,
 };
 use daymark_wire::{
-    BatchView, DecodeError, DecodeLimits, DerivedError, DerivedView, Payload, Reasons, Walked, walk_derived,
+    BatchView, DecodeError, DecodeLimits, DerivedView, Payload, Problem, Reasons, Walked, derived_fault, walk_derived,
     walk_logs_within, walk_metrics_within, walk_traces_within,
 };
 
@@ -113,7 +113,7 @@ pub(crate) fn walk_sketches(
         _ => wrong = Some((view.distribution, "durations are not what an agent writes")),
     })?;
     let Some((at, problem)) = wrong else { return Ok(seen) };
-    Err(DerivedError { position: at.as_ptr() as usize - derived.as_ptr() as usize, problem }.into())
+    Err(derived_fault(at.as_ptr() as usize - derived.as_ptr() as usize, Problem::Derived(problem)))
 }
 
 fn limit(what: &str, got: u64, limit: u64, advice: &str) -> Result<(), Refusal> {

@@ -147,9 +147,8 @@ impl ResourceColumns {
 
     /// Adds a row with the attributes of `resource`.
     pub(crate) fn row(&mut self, resource: &Arc<Encoded>) {
-        if let (Some(&last), Some(kept)) =
-            (self.rows.last(), self.kept.get(self.rows.last().map_or(0, |at| *at as usize)))
-            && Arc::ptr_eq(kept, resource)
+        if let Some(&last) = self.rows.last()
+            && Arc::ptr_eq(&self.kept[last as usize], resource)
         {
             self.rows.push(last);
             return;

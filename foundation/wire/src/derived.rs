@@ -18,7 +18,9 @@
 
 use daymark_model::{DERIVED_WINDOW_NS, SpanId, TraceId, UnixNanos};
 
+use crate::decode::varint;
 use crate::proto::put_varint;
+use crate::{DecodeError, Problem};
 
 const VERSION: u8 = 1;
 const KIND: u8 = 0b111;
@@ -71,16 +73,6 @@ pub struct DerivedExemplar {
     pub span_id: Option<SpanId>,
     /// Its duration, ns.
     pub value_ns: u64,
-}
-
-/// Bytes that are not what [`DerivedWriter`] writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("derived series, byte {position}: {problem}")]
-pub struct DerivedError {
-    /// Where, from 0.
-    pub position: usize,
-    /// What is wrong.
-    pub problem: &'static str,
 }
 
 /// Writes the derived series of a batch, those of a service one after another.
@@ -140,16 +132,16 @@ impl DerivedWriter {
 /// Shows every series to `visit`; returns how many there were.
 ///
 /// # Errors
-/// [`DerivedError`]; series before it have been shown.
-pub fn walk_derived<'a>(bytes: &'a [u8], mut visit: impl FnMut(&DerivedView<'a>)) -> Result<u64, DerivedError> {
+/// [`DecodeError`] at `derived` when the bytes are not what [`DerivedWriter`] writes; series before it have been shown.
+pub fn walk_derived<'a>(bytes: &'a [u8], mut visit: impl FnMut(&DerivedView<'a>)) -> Result<u64, DecodeError> {
     let mut read = Reader { bytes, at: 0 };
     if read.byte()? != VERSION {
-        return Err(DerivedError { position: 0, problem: "unknown version: upgrade the collector before the agents" });
+        return Err(derived_fault(0, Problem::Derived("unknown version: upgrade the collector before the agents")));
     }
     let source = match read.byte()? {
         1 => DerivedSource::Spans,
         2 => DerivedSource::Events,
-        _ => return Err(DerivedError { position: 1, problem: "unknown source" }),
+        _ => return Err(derived_fault(1, Problem::Derived("unknown source"))),
     };
     let first = read.varint()?;
     let mut seen = 0;
@@ -164,65 +156,62 @@ pub fn walk_derived<'a>(bytes: &'a [u8], mut visit: impl FnMut(&DerivedView<'a>)
     Ok(seen)
 }
 
+/// What is wrong with the derived part of a batch, `position` bytes into it.
+pub fn derived_fault(position: usize, problem: Problem) -> DecodeError {
+    DecodeError { path: "derived".into(), position, problem }
+}
+
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Reader<'a> {
-    fn fault<T>(&self, problem: &'static str) -> Result<T, DerivedError> {
-        Err(DerivedError { position: self.at, problem })
+    fn fault<T>(&self, problem: Problem) -> Result<T, DecodeError> {
+        Err(derived_fault(self.at, problem))
     }
 
-    fn take(&mut self, len: u64) -> Result<&'a [u8], DerivedError> {
+    fn take(&mut self, len: u64) -> Result<&'a [u8], DecodeError> {
         let left = &self.bytes[self.at..];
         let Some(taken) = usize::try_from(len).ok().and_then(|len| left.get(..len)) else {
-            return self.fault("the bytes end inside a field");
+            return self.fault(Problem::Truncated);
         };
         self.at += taken.len();
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], DerivedError> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N as u64)?);
         Ok(array)
     }
 
-    fn byte(&mut self) -> Result<u8, DerivedError> {
+    fn byte(&mut self) -> Result<u8, DecodeError> {
         Ok(self.array::<1>()?[0])
     }
 
-    fn varint(&mut self) -> Result<u64, DerivedError> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            if shift == 63 && byte > 1 {
-                break;
-            }
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        self.fault("a varint is longer than 64 bits")
+    fn varint(&mut self) -> Result<u64, DecodeError> {
+        let mut left = &self.bytes[self.at..];
+        let value = varint(&mut left).or_else(|problem| self.fault(problem))?;
+        self.at = self.bytes.len() - left.len();
+        Ok(value)
     }
 
-    fn text(&mut self) -> Result<&'a str, DerivedError> {
+    fn text(&mut self) -> Result<&'a str, DecodeError> {
         let len = self.varint()?;
         let bytes = self.take(len)?;
-        std::str::from_utf8(bytes).or_else(|_| self.fault("a string is not valid UTF-8"))
+        std::str::from_utf8(bytes).or_else(|_| self.fault(Problem::Utf8))
     }
 
-    fn series(&mut self, source: DerivedSource, service: &'a str, first: u64) -> Result<DerivedView<'a>, DerivedError> {
+    fn series(&mut self, source: DerivedSource, service: &'a str, first: u64) -> Result<DerivedView<'a>, DecodeError> {
         let name = self.text()?;
         let flags = self.byte()?;
         let (kind, status) = (flags & KIND, flags >> STATUS_SHIFT & 0b11);
         if kind > MAX_KIND || status > MAX_STATUS || flags & 0x80 != 0 {
-            return self.fault("unknown kind, status or flag");
+            return self.fault(Problem::Derived("unknown kind, status or flag"));
         }
         let windows = first.checked_add(self.varint()?).and_then(|window| window.checked_mul(DERIVED_WINDOW_NS));
-        let Some(window) = windows else { return self.fault("a window is beyond the end of time") };
+        let Some(window) = windows else { return self.fault(Problem::Derived("a window is beyond the end of time")) };
         let len = self.varint()?;
         let distribution = self.take(len)?;
         let exemplar = if flags & EXEMPLAR == 0 { None } else { Some(self.exemplar()?) };
@@ -230,7 +219,7 @@ impl<'a> Reader<'a> {
         Ok(DerivedView { source, service, name, kind, status, overflow, window, distribution, exemplar })
     }
 
-    fn exemplar(&mut self) -> Result<DerivedExemplar, DerivedError> {
+    fn exemplar(&mut self) -> Result<DerivedExemplar, DecodeError> {
         let end = UnixNanos(u64::from_le_bytes(self.array()?));
         let (trace_id, span_id) = (self.array::<16>()?, self.array::<8>()?);
         Ok(DerivedExemplar {
@@ -340,7 +329,7 @@ mod tests {
 
     #[test]
     fn what_a_later_version_says_is_not_guessed_at() {
-        let problem = |bytes: &[u8]| walk_derived(bytes, |_| {}).unwrap_err().problem;
+        let problem = |bytes: &[u8]| walk_derived(bytes, |_| {}).unwrap_err().problem.to_string();
         assert!(problem(&[2, 1, 0]).contains("upgrade the collector"));
         assert_eq!(problem(&[1, 3, 0]), "unknown source");
         assert_eq!(problem(&[1, 1, 0, 0, 1, 0, 0x80, 0, 0]), "unknown kind, status or flag");

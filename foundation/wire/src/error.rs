@@ -2,8 +2,6 @@
 
 use daymark_model::{Classify, ErrorClass, Refusal};
 
-use crate::derived::DerivedError;
-
 /// Protobuf bytes that are not the message they claim to be, or pass a limit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path} at byte {position}: {problem}")]
@@ -77,12 +75,6 @@ pub enum Problem {
 impl Classify for DecodeError {
     fn class(&self) -> ErrorClass {
         ErrorClass::Reject
-    }
-}
-
-impl From<DerivedError> for DecodeError {
-    fn from(error: DerivedError) -> DecodeError {
-        DecodeError { path: "derived".into(), position: error.position, problem: Problem::Derived(error.problem) }
     }
 }
 

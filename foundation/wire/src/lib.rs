@@ -35,7 +35,7 @@ pub use decode::{
     DecodeLimits, Reasons, TimeBounds, Walked, check, walk_logs, walk_logs_within, walk_metrics, walk_metrics_within,
     walk_traces, walk_traces_within,
 };
-pub use derived::{DerivedError, DerivedExemplar, DerivedSource, DerivedView, DerivedWriter, walk_derived};
+pub use derived::{DerivedExemplar, DerivedSource, DerivedView, DerivedWriter, derived_fault, walk_derived};
 pub use error::{DecodeError, Problem};
 pub use health::{LateRoutes, health_router, not_draining};
 pub use ingest::{Heartbeat, Ingest, IngestAnswer, IngestRequest, Payload, content_hash};

@@ -38,21 +38,6 @@ const FILES: [SegmentComponent; 6] = [
 /// Arena of tantivy's term table.
 const WRITER_BYTES: usize = 16 << 20;
 
-/// Builds and packs the index over `bodies`.
-///
-/// # Errors
-/// Faults of tantivy, panics included: the segment is then not written.
-pub(crate) fn build_index<'a>(
-    bodies: impl Iterator<Item = &'a StringArray>,
-    rows_per_page: u32,
-) -> Result<Vec<u8>, StoreError> {
-    let mut builder = IndexBuilder::new(rows_per_page)?;
-    for bodies in bodies {
-        builder.add(bodies)?;
-    }
-    builder.finish()
-}
-
 /// An index that grows batch by batch.
 pub(crate) struct IndexBuilder(Builder);
 

@@ -14,5 +14,5 @@ mod pack;
 mod pages;
 mod search;
 
-pub(crate) use build::{IndexBuilder, build_index};
+pub(crate) use build::IndexBuilder;
 pub(crate) use search::TextIndex;

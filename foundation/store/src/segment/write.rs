@@ -1,7 +1,5 @@
 //! Writing a segment: Parquet file and text index, both durable before it can be published.
 
-use std::sync::Arc;
-
 use arrow::array::{AsArray, RecordBatch};
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
@@ -13,7 +11,7 @@ use tokio::sync::mpsc;
 use super::properties::writer_properties;
 use super::stats::segment_stats;
 use super::{IndexMeta, SegmentFile, SegmentMeta, checksums};
-use crate::index::{IndexBuilder, build_index};
+use crate::index::IndexBuilder;
 use crate::ulid::new_ulid;
 use crate::{StoreError, Table, TableName};
 
@@ -55,28 +53,9 @@ pub async fn write_segment(
     batches: Vec<RecordBatch>,
     options: SegmentOptions,
 ) -> Result<SegmentFile, StoreError> {
-    let name = table.name();
-    check_schema(name, &batches)?;
-    let stem = new_ulid(table.shared().options.clock.now());
-    let batches = Arc::new(batches);
-    let index = (options.index && name == TableName::Logs).then(|| {
-        let (batches, rows_per_page) = (Arc::clone(&batches), options.index_page_rows.max(1));
-        tokio::task::spawn_blocking(move || {
-            let bodies = batches.iter().filter_map(|batch| batch.column_by_name("body")?.as_string_opt::<i32>());
-            build_index(bodies, rows_per_page)
-        })
-    });
-    let parquet_path = format!("{stem}.parquet");
-    let encoded = tokio::task::spawn_blocking({
-        let options = options.clone();
-        move || encode(name, &batches, &options).map_err(|error| StoreError::parquet(&parquet_path, error))
-    });
-    let (bytes, footer) = encoded.await.map_err(|error| StoreError::background(&error))??;
-    let index = match index {
-        Some(index) => Some(index.await.map_err(|error| StoreError::background(&error))??),
-        None => None,
-    };
-    store(table, &stem, Encoded { bytes, footer, index }, options.index_page_rows).await
+    check_schema(table.name(), &batches)?;
+    let rows = batches.iter().map(RecordBatch::num_rows).sum();
+    write_segment_from(table, rows, futures::stream::iter(batches.into_iter().map(Ok)), options).await
 }
 
 /// Writes rows that arrive batch by batch, `rows` of them, without holding them all: only what they are compressed to.
@@ -86,7 +65,7 @@ pub async fn write_segment(
 pub async fn write_segment_from(
     table: &Table,
     rows: usize,
-    mut batches: impl Stream<Item = Result<RecordBatch, StoreError>> + Unpin,
+    batches: impl Stream<Item = Result<RecordBatch, StoreError>> + Unpin,
     options: SegmentOptions,
 ) -> Result<SegmentFile, StoreError> {
     let name = table.name();
@@ -119,26 +98,27 @@ pub async fn write_segment_from(
         let footer = writer.close().map_err(parquet)?;
         Ok::<_, StoreError>(Encoded { bytes, footer, index: index.map(IndexBuilder::finish).transpose()? })
     });
-    let mut read = Ok(());
-    loop {
-        match batches.try_next().await {
-            Ok(Some(batch)) if batch.num_rows() == 0 => {}
-            Ok(Some(batch)) => {
-                if sender.send(batch).await.is_err() {
-                    break;
-                }
-            }
-            Ok(None) => break,
-            Err(error) => {
-                read = Err(error);
-                break;
-            }
-        }
-    }
-    drop(sender);
+    let read = feed(batches, sender).await;
     let encoded = work.await.map_err(|error| StoreError::background(&error))?;
     read?;
     store(table, &stem, encoded?, index_page_rows).await
+}
+
+/// Hands batches that have rows to whoever works on them, until there are no more or the worker has gone: its error says
+/// why.
+///
+/// # Errors
+/// The first error of `batches`.
+pub(crate) async fn feed(
+    mut batches: impl Stream<Item = Result<RecordBatch, StoreError>> + Unpin,
+    worker: mpsc::Sender<RecordBatch>,
+) -> Result<(), StoreError> {
+    while let Some(batch) = batches.try_next().await? {
+        if batch.num_rows() > 0 && worker.send(batch).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// A segment in memory, compressed.
@@ -179,22 +159,6 @@ async fn store(table: &Table, stem: &str, encoded: Encoded, rows_per_page: u32) 
 async fn put(table: &Table, path: &str, bytes: Bytes) -> Result<(), StoreError> {
     table.shared().objects.put_opts(&table.path_of(path), bytes.into(), PutMode::Create.into()).await?;
     Ok(())
-}
-
-fn encode(
-    table: TableName,
-    batches: &[RecordBatch],
-    options: &SegmentOptions,
-) -> parquet::errors::Result<(Vec<u8>, ParquetMetaData)> {
-    let rows = batches.iter().map(RecordBatch::num_rows).sum();
-    let properties = writer_properties(table, rows, options)?;
-    let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, table.schema(), Some(properties))?;
-    for batch in batches {
-        writer.write(batch)?;
-    }
-    let footer = writer.close()?;
-    Ok((bytes, footer))
 }
 
 /// Names, types and nullability have to be the table's, or a later reader would stumble.

@@ -8,7 +8,6 @@
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
-use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 use serde::Serialize;
@@ -19,7 +18,7 @@ use super::commit::Change;
 use crate::delta::{checkpoint_path, commit_path, decode_commit, read_checkpoint};
 use crate::index::IndexBuilder;
 use crate::reader::Segment;
-use crate::segment::{IndexMeta, SegmentFile};
+use crate::segment::{IndexMeta, SegmentFile, feed};
 use crate::ulid::new_ulid;
 use crate::{ReadSpec, SegmentMeta, StoreError, TableName};
 
@@ -102,7 +101,7 @@ impl Table {
             let reason = "only logs have a text index".to_owned();
             return Err(StoreError::WrongSchema { table: self.inner.name.as_str(), reason });
         }
-        let mut rows = Segment::new(self.clone(), Arc::clone(segment)).stream(&ReadSpec::columns(&["body"])).await?;
+        let rows = Segment::new(self.clone(), Arc::clone(segment)).stream(&ReadSpec::columns(&["body"])).await?;
         let (sender, mut receiver) = mpsc::channel::<RecordBatch>(BATCHES_AHEAD);
         let work = tokio::task::spawn_blocking(move || {
             let mut builder = IndexBuilder::new(rows_per_page.max(1))?;
@@ -113,23 +112,7 @@ impl Table {
             }
             builder.finish()
         });
-        let mut read = Ok(());
-        loop {
-            match rows.try_next().await {
-                Ok(Some(batch)) => {
-                    // The builder has gone: its error says why.
-                    if sender.send(batch).await.is_err() {
-                        break;
-                    }
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    read = Err(error);
-                    break;
-                }
-            }
-        }
-        drop(sender);
+        let read = feed(rows, sender).await;
         let packed = work.await.map_err(|error| StoreError::background(&error));
         read?;
         let packed = packed??;

@@ -34,6 +34,7 @@ pub use view::{
     Buckets, EventView, Events, ExemplarView, Exemplars, ExponentialView, HistogramView, LinkView, Links, LogView,
     MetricKind, MetricView, Number, PointValue, PointView, ResourceView, ScopeView, SpanView, SummaryView, Temporality,
 };
+pub(crate) use wire::varint;
 pub(crate) use wire::{Fields, Parse};
 
 use crate::DecodeError;
