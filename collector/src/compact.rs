@@ -39,7 +39,7 @@ pub(crate) async fn run(shared: Arc<Shared>, drain: Drain) {
 }
 
 async fn compact(shared: &Shared, skipped: &mut Skipped) -> Result<(), StoreError> {
-    for tenant in shared.store.tenants().await? {
+    for tenant in shared.own_tenants().await? {
         for table in TableName::ALL {
             let hours = shared.options.retention.hours(table);
             let mut options = shared.options.compact.for_table(table);

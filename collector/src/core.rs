@@ -2,7 +2,7 @@
 //!
 //! Lock order: `Core`, then the agents; nothing is awaited and no IO is done while one is held.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use arrow::array::RecordBatch;
 use daymark_guard::Clock;
 use daymark_log::IngestLog;
 use daymark_model::{Ledger, LogOffset, TenantId, UnixNanos};
-use daymark_store::{Store, TableName};
+use daymark_store::{Store, StoreError, TableName};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) consumed_at_start: LogOffset,
     /// Every frame up to this offset is in the tables; what is damaged before costs nothing.
     pub(crate) published: AtomicU64,
+    /// Tenants whose tables another collector writes: nothing is taken for them, and their tables are left alone.
+    pub(crate) foreign: BTreeSet<TenantId>,
     pub(crate) failure: watch::Sender<Option<Arc<CollectorError>>>,
     core: Mutex<Core>,
     seal_queued: Condvar,
@@ -79,13 +81,15 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<Store>,
     pub(crate) consumed: BTreeMap<TenantId, [LogOffset; TABLES]>,
     pub(crate) vitals: Arc<Vitals>,
+    /// Tenants whose tables another collector writes.
+    pub(crate) foreign: BTreeSet<TenantId>,
     /// Every frame up to here was in the tables at the end of an earlier run.
     pub(crate) published: LogOffset,
 }
 
 impl Shared {
     pub(crate) fn new(parts: Parts, runtime: Handle) -> Shared {
-        let Parts { options, clock, log, store, consumed, vitals, published } = parts;
+        let Parts { options, clock, log, store, consumed, foreign, vitals, published } = parts;
         let consumed_at_start = consumed.values().flatten().copied().max().unwrap_or_default();
         vitals.applied.store(consumed_at_start.0, Relaxed);
         let tenants = consumed.into_iter().map(|(id, consumed)| (id, Tenant::new(&options, consumed))).collect();
@@ -102,6 +106,7 @@ impl Shared {
             draining: AtomicBool::new(false),
             consumed_at_start,
             published: published.0.into(),
+            foreign,
             failure: watch::Sender::new(None),
             core: Mutex::new(Core {
                 tenants,
@@ -200,6 +205,21 @@ impl Shared {
             }
             core = self.seal_queued.wait(core).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// The log offset that the table of `seal` holds, as far as this collector knows.
+    pub(crate) fn held(&self, seal: &Seal) -> LogOffset {
+        self.core().tenants.get(&seal.tenant).map_or(LogOffset(0), |tenant| tenant.consumed[tenant::at(seal.table)])
+    }
+
+    /// The tenants whose tables are ours to keep.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub(crate) async fn own_tenants(&self) -> Result<Vec<TenantId>, StoreError> {
+        let mut tenants = self.store.tenants().await?;
+        tenants.retain(|tenant| !self.foreign.contains(tenant));
+        Ok(tenants)
     }
 
     /// The seal at the front is committed. Returns the offset up to which the log is no longer needed.

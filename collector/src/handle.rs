@@ -1,6 +1,5 @@
 //! Starting a collector, and the handle by which everything else uses it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
@@ -29,6 +28,9 @@ use crate::{CollectorOptions, compact, dedup_file, health, internal, lookup, los
 const RETRY_AFTER_MS: u64 = 1_000;
 /// Between looks at whether a read may go on.
 const VISIBLE_POLL: Duration = Duration::from_millis(2);
+
+/// The same for a tenant that an operator has to sort out first.
+const FOREIGN_RETRY_MS: u64 = 30_000;
 
 /// The collector role.
 pub struct Collector;
@@ -84,10 +86,7 @@ impl Collector {
     ) -> Result<CollectorHandle, CollectorError> {
         let vitals = Arc::new(Vitals::default());
         health::of_start(health, &vitals);
-        let mut consumed = BTreeMap::new();
-        for tenant in store.tenants().await? {
-            consumed.insert(tenant.clone(), lookup::consumed(&store, &tenant).await?);
-        }
+        let (consumed, foreign) = lookup::tenants(&store).await?;
         let (log_options, data_dir) = (options.log.clone(), options.data_dir.clone());
         let (log, recovered, snapshot) = blocking(move || {
             // All frames still in the log, also those that every table holds: they rebuild the dedup window.
@@ -108,7 +107,7 @@ impl Collector {
         let published = snapshot.published.min(newest);
         // A new frame must not get an offset that a table takes for one it holds.
         log.skip_to(newest.max(snapshot.published));
-        let parts = Parts { options, clock, log, store, consumed, vitals, published };
+        let parts = Parts { options, clock, log, store, consumed, foreign, vitals, published };
         let shared = Arc::new(Shared::new(parts, tokio::runtime::Handle::current()));
         health::of_running(health, &shared);
         health::watch(&shared)?;
@@ -222,6 +221,14 @@ impl Ingest for CollectorHandle {
     async fn ingest(&self, request: IngestRequest) -> Result<IngestAnswer, Refusal> {
         if let Some(refusal) = self.turned_away() {
             return Err(refusal);
+        }
+        if self.shared.foreign.contains(&request.tenant) {
+            let message = format!(
+                "tenant {} of this store is another collector's: send there, or start this one with --take-over when that \
+                 one is gone for good",
+                request.tenant
+            );
+            return Err(Refusal::unavailable("foreign_tenant", message, FOREIGN_RETRY_MS));
         }
         // A task of its own: a client that hangs up must not leave an append without an outcome.
         let task = tokio::spawn(accept(Arc::clone(&self.shared), request));

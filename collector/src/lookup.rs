@@ -1,21 +1,27 @@
 //! Finds the newest row of traces that were forgotten, for late spans.
 //!
 //! Where it sits: the applier asks before it shows or writes a trace whose id is in the stitcher's bloom filter, for
-//! all such traces at once.
+//! all such traces at once. And what the tables hold when a collector starts.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array, AsArray, BooleanArray};
 use daymark_model::{LogOffset, TenantId, TimeRange, TraceId};
-use daymark_store::{Filter, ReadSpec, Reader, Segment, StoreError, TableName, View};
+use daymark_store::{Filter, ReadSpec, Reader, Segment, Store, StoreError, TableName, View};
+use futures::StreamExt;
 
 use crate::columns::{TraceRow, read_trace_rows};
 use crate::core::Shared;
 use crate::error::CollectorError;
 use crate::keyed::IdMap;
+use crate::tenant::{TABLES, at};
 
 /// Segments looked through, newest first. Spans later than that start a new trace row.
 const MAX_SEGMENTS: usize = 64;
 /// Up to so many ids the bloom filters are asked before a segment is read.
 const MAX_BLOOM_IDS: usize = 32;
+/// Tenants whose tables are opened at once at start.
+const OPENED_AT_ONCE: usize = 16;
 /// Ids told to the stitcher at start, newest segments first.
 const MAX_STORED_IDS: usize = 2 << 20;
 
@@ -129,17 +135,41 @@ pub(crate) async fn remember_stored(shared: &Shared, tenant: &TenantId) -> Resul
     Ok(())
 }
 
-/// What each table of `tenant` has committed, durably: the log is let go of by it.
+/// What the tables hold of the log, by tenant.
+pub(crate) type Consumed = BTreeMap<TenantId, [LogOffset; TABLES]>;
+
+/// Newest offset that each table has consumed, of every tenant that is ours, and the tenants of other collectors.
 ///
 /// # Errors
-/// When a table's log cannot be read.
-pub(crate) async fn consumed(
-    store: &daymark_store::Store,
-    tenant: &TenantId,
-) -> Result<[LogOffset; crate::tenant::TABLES], StoreError> {
-    let mut consumed = [LogOffset(0); crate::tenant::TABLES];
-    for table in TableName::ALL {
-        consumed[crate::tenant::at(table)] = store.table(tenant, table).durable_snapshot().await?.consumed;
+/// Faults of the store.
+pub(crate) async fn tenants(store: &Store) -> Result<(Consumed, BTreeSet<TenantId>), StoreError> {
+    let (mut consumed, mut foreign) = (Consumed::new(), BTreeSet::new());
+    let tenants = futures::stream::iter(store.tenants().await?);
+    let mut opened = tenants
+        .map(|tenant| async move { (consumed_by(store, &tenant).await, tenant) })
+        .buffer_unordered(OPENED_AT_ONCE);
+    while let Some((offsets, tenant)) = opened.next().await {
+        match offsets? {
+            Some(offsets) => drop(consumed.insert(tenant, offsets)),
+            None => drop(foreign.insert(tenant)),
+        }
     }
-    Ok(consumed)
+    if !foreign.is_empty() {
+        let tenants: Vec<&str> = foreign.iter().map(TenantId::as_str).collect();
+        tracing::warn!(?tenants, "these tenants are another collector's: nothing is taken for them");
+    }
+    Ok((consumed, foreign))
+}
+
+/// Newest offset that each table of `tenant` has consumed; `None` when another collector writes it.
+async fn consumed_by(store: &Store, tenant: &TenantId) -> Result<Option<[LogOffset; TABLES]>, StoreError> {
+    let mut consumed = [LogOffset(0); TABLES];
+    for table in TableName::ALL {
+        let snapshot = store.table(tenant, table).claim().await?;
+        if snapshot.foreign {
+            return Ok(None);
+        }
+        consumed[at(table)] = snapshot.consumed;
+    }
+    Ok(Some(consumed))
 }

@@ -32,7 +32,7 @@ pub(crate) async fn run(shared: Arc<Shared>, drain: Drain) {
 /// When the tenants cannot be listed; a table that cannot be read or changed is told and left for the next time.
 pub(crate) async fn retain(shared: &Shared) -> Result<(), CollectorError> {
     let now = shared.clock.now();
-    for tenant in shared.store.tenants().await? {
+    for tenant in shared.own_tenants().await? {
         for table in TableName::ALL {
             let older_than = now.minus(shared.options.retention.hours(table).saturating_mul(HOUR_NS));
             match shared.store.table(&tenant, table).retain(older_than).await {

@@ -101,7 +101,8 @@ async fn write(shared: &Shared, seal: &Seal) -> Result<(), StoreError> {
         let wide = futures::stream::iter(batches.into_iter().map(|batch| widen(&batch).map_err(StoreError::from)));
         segments.push(write_segment_from(&table, rows, wide, SegmentOptions::default()).await?);
     }
-    table.commit(Commit::publish(segments, seal.through)).await?;
+    let after = Some(shared.held(seal));
+    table.commit(Commit { after, ..Commit::publish(segments, seal.through) }).await?;
     Ok(())
 }
 

@@ -9,9 +9,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod admission;
 pub(crate) mod dead_letters;
+mod store;
 
 pub(crate) use admission::{AdmissionArgs, KeysCommand};
 use dead_letters::DeadLettersCommand;
+pub(crate) use store::StoreArgs;
 
 /// Observability that tells the truth: durable acknowledgements, exact metrics, honest answers.
 #[derive(Debug, Parser)]
@@ -76,7 +78,7 @@ pub(crate) struct AgentArgs {
 /// Options shared by the roles that keep data.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DataArgs {
-    /// Where all data lives.
+    /// Where all data lives; with --store, all but the tables.
     #[arg(long, value_name = "DIR", default_value = "daymark-data")]
     pub(crate) data_dir: PathBuf,
     /// Keys of the tenants (docs/formats/keys.md). Without it, everything belongs to tenant `default` and no key is needed.
@@ -85,6 +87,8 @@ pub(crate) struct DataArgs {
     /// How often the key file is looked at for changes, beside SIGHUP.
     #[arg(long, value_name = "MS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(100..=86_400_000))]
     pub(crate) key_reload_interval_ms: u64,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -6,6 +6,8 @@ use clap::{Args, Subcommand};
 use daymark_model::TenantId;
 use daymark_store::{Condition, TableName};
 
+use super::StoreArgs;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {
     /// Check every file of the tables: sizes, checksums, statistics, indexes, commits; exit 1 when something is damaged.
@@ -24,9 +26,11 @@ pub(crate) enum StoreCommand {
 /// Which tables.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Selection {
-    /// Where all data lives.
+    /// Where all data lives; with --store, all but the tables.
     #[arg(long, value_name = "DIR", default_value = "daymark-data")]
     pub(crate) data_dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) place: StoreArgs,
     /// Only this tenant's tables.
     #[arg(long, value_name = "TENANT", value_parser = tenant)]
     pub(crate) tenant: Option<TenantId>,
@@ -58,9 +62,11 @@ pub(crate) struct RebuildArgs {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DeleteArgs {
-    /// Where all data lives.
+    /// Where all data lives; with --store, all but the tables.
     #[arg(long, value_name = "DIR", default_value = "daymark-data")]
     pub(crate) data_dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) place: StoreArgs,
     /// Whose rows.
     #[arg(long, value_name = "TENANT", value_parser = tenant)]
     pub(crate) tenant: TenantId,

@@ -9,12 +9,13 @@ mod repair;
 mod verify;
 mod versions;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use daymark_guard::{FileSystem, RealFileSystem};
-use daymark_store::{HttpHotSource, Store, Table, TableName};
+use daymark_store::{Access, HttpHotSource, RemoteOptions, Store, StoreOptions, Table, TableName};
 
+use crate::cli::StoreArgs;
 use crate::cli::store_command::{Selection, StoreCommand};
 use crate::roles::keys;
 
@@ -47,19 +48,30 @@ pub(crate) async fn run(command: StoreCommand) -> anyhow::Result<()> {
     }
 }
 
-/// The store below `data_dir`, which has to be there.
-fn open(data_dir: &Path) -> anyhow::Result<Store> {
+/// The store of `data_dir`, which has to be there.
+async fn open(data_dir: &Path, place: &StoreArgs, access: Access) -> anyhow::Result<Store> {
+    if place.take_over {
+        return Err(WrongUsage("--take-over is for the collector".to_owned()).into());
+    }
+    // What a tool reads once is not worth a place in a cache.
+    let remote = place.remote(PathBuf::new())?.map(|remote| RemoteOptions { cache: None, ..remote });
+    if let Some(remote) = remote {
+        return Ok(Store::open_remote(&remote, access, StoreOptions::default()).await?);
+    }
     let tables = data_dir.join("tables");
     if !tables.join("FORMAT").is_file() {
-        let said = format!("{} holds no tables: expected --data-dir of a collector", tables.display());
+        let said = format!(
+            "{} holds no tables: expected --data-dir of a collector, or --store when they are in an object store",
+            tables.display()
+        );
         return Err(WrongUsage(said).into());
     }
     Ok(Store::open_local(data_dir)?)
 }
 
 /// The tables that were chosen and exist.
-async fn select(selection: &Selection) -> anyhow::Result<(Store, Vec<Table>)> {
-    let store = open(&selection.data_dir)?;
+async fn select(selection: &Selection, access: Access) -> anyhow::Result<(Store, Vec<Table>)> {
+    let store = open(&selection.data_dir, &selection.place, access).await?;
     let tenants = store.tenants().await?;
     if let Some(tenant) = &selection.tenant
         && !tenants.contains(tenant)

@@ -1,29 +1,30 @@
 //! `daymark collector`: OTLP and agents' batches in, durable tables out.
 
-use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use daymark_collector::{Collector, CollectorHandle, CollectorOptions};
 use daymark_guard::{Drain, Health, SystemClock, watchdog};
 use daymark_log::LogOptions;
-use daymark_store::Store;
 use daymark_wire::{LateRoutes, http_router, serve_grpc};
 
-use crate::cli::{CollectorArgs, CollectorTuning};
+use crate::cli::{CollectorArgs, CollectorTuning, DataArgs};
 use crate::roles::admission::Admission;
-use crate::roles::{guard, keys, process};
+use crate::roles::{guard, keys, metrics, process, store};
 
-/// Opens the store and the log below `data_dir`, replays what is not yet published.
+/// Opens the tables and the log, replays what is not yet published.
 ///
 /// # Errors
 /// When the data cannot be opened; nothing was changed then.
 pub(crate) async fn start(
-    data_dir: &Path,
+    data: &DataArgs,
+    role: &str,
     tuning: &CollectorTuning,
     admission: &Admission,
     drain: &Drain,
     health: &Health,
 ) -> anyhow::Result<CollectorHandle> {
+    let data_dir = &data.data_dir;
     let mut options = CollectorOptions::new(data_dir.to_owned(), LogOptions::new(data_dir.join("log")));
     options.quotas = Arc::clone(&admission.quotas);
     options.memory = Arc::clone(&admission.memory);
@@ -46,8 +47,17 @@ pub(crate) async fn start(
     options.retention.metrics_1m_hours = tuning.metrics.metrics_1m_days * 24;
     options.retention.metrics_1h_hours = tuning.metrics.metrics_1h_days * 24;
     options.retention.metrics_1d_hours = tuning.metrics.metrics_1d_days * 24;
-    let store = Arc::new(Store::open_local(data_dir)?);
-    Ok(Collector::start_reporting(options, store, Arc::new(SystemClock), drain.clone(), health).await?)
+    // An object store takes a while to open, and the collector's own checks come only then.
+    let opened = Arc::new(AtomicBool::new(false));
+    let is_open = Arc::clone(&opened);
+    health.add_local("tables", move || match is_open.load(Relaxed) {
+        true => Ok(()),
+        false => Err("the tables are being opened".to_owned()),
+    });
+    let store = store::for_writing(data, role).await?;
+    let collector = Collector::start_reporting(options, store, Arc::new(SystemClock), drain.clone(), health).await?;
+    opened.store(true, Relaxed);
+    Ok(collector)
 }
 
 /// Resolves when the collector can no longer promise durability; the process must end and replay.
@@ -67,13 +77,14 @@ pub(crate) async fn run(args: CollectorArgs) -> anyhow::Result<()> {
     let health = process::health(&args.health, &listening);
     let (router, routes) = LateRoutes::new(&health, "intake");
     process::serve(http, router, &listening);
-    let collector = start(&args.data.data_dir, &args.tuning, &admission, &storing, &health).await?;
+    let collector = start(&args.data, "collector", &args.tuning, &admission, &storing, &health).await?;
     telemetry.watch_ledger(collector.ledger());
     access.follow(&listening);
     admission.watch(&telemetry);
     let receive = admission.receive(&access, collector.ledger());
     let router = http_router(Arc::new(collector.clone()), receive.clone())
-        .merge(guard::with_key(collector.internal_router(), keys::internal(&args.data.data_dir)?)?);
+        .merge(guard::with_key(collector.internal_router(), keys::internal(&args.data.data_dir)?)?)
+        .merge(metrics::router(collector.store()));
     routes.complete(router);
     listening.spawn(serve_grpc(grpc, Arc::new(collector.clone()), receive, listening.clone()));
     tracing::info!(otlp_grpc = %args.otlp_grpc, otlp_http = %args.otlp_http, "collector is ready");

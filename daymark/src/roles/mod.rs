@@ -6,9 +6,11 @@ pub(crate) mod alerts;
 pub(crate) mod collector;
 pub(crate) mod guard;
 pub(crate) mod keys;
+pub(crate) mod metrics;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod query;
 #[cfg(feature = "sql")]
 pub(crate) mod sql;
+pub(crate) mod store;
 pub(crate) mod up;

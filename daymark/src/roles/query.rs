@@ -8,12 +8,12 @@ use daymark_alerts::{Definitions, ThresholdLine};
 use daymark_dashboards::{ResolvedThreshold, ThresholdResolver};
 use daymark_guard::{Drain, SystemClock};
 use daymark_query::{QueryOptions, QueryParts, SqlEngine, TenantOf};
-use daymark_store::{HotSource, HttpHotSource, Reader, Store};
+use daymark_store::{HotSource, HttpHotSource, Reader};
 use daymark_wire::{Scope, TenantKeys, health_router};
 
-use crate::cli::{QueryArgs, QueryTuning};
+use crate::cli::{DataArgs, QueryArgs, QueryTuning};
 use crate::commands::check;
-use crate::roles::{guard, keys, process, proxy};
+use crate::roles::{guard, keys, metrics, process, proxy, store};
 
 /// How long a read of unpublished rows may take.
 const HOT_TIMEOUT_MS: u64 = 10_000;
@@ -29,10 +29,14 @@ const ALERTS_PATHS: [&str; 5] = [
 ///
 /// # Errors
 /// When the store cannot be opened or the collector's address is wrong.
-pub(crate) fn remote_reader(data_dir: &Path, collector: &str) -> anyhow::Result<(Arc<Reader>, Arc<dyn HotSource>)> {
-    let source = HttpHotSource::new(collector, HOT_TIMEOUT_MS)?.with_key(keys::internal(data_dir)?);
+pub(crate) async fn remote_reader(
+    data: &DataArgs,
+    role: &str,
+    collector: &str,
+) -> anyhow::Result<(Arc<Reader>, Arc<dyn HotSource>)> {
+    let source = HttpHotSource::new(collector, HOT_TIMEOUT_MS)?.with_key(keys::internal(&data.data_dir)?);
     let hot: Arc<dyn HotSource> = Arc::new(source);
-    let store = Arc::new(Store::open_local(data_dir)?);
+    let store = store::for_reading(data, role).await?;
     Ok((Arc::new(Reader::new(store, Some(Arc::clone(&hot)))), hot))
 }
 
@@ -103,16 +107,18 @@ pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
     let endpoint = &args.collector_otlp.collector_otlp;
     let telemetry = process::telemetry(&args.own, "daymark-query", endpoint, access.own_key.clone())?;
     let http = process::bind("the UI and the HTTP API", args.http).await?;
-    let (reader, hot) = remote_reader(&args.data.data_dir, &args.collector)?;
+    let (reader, hot) = remote_reader(&args.data, "query", &args.collector).await?;
     let definitions = definitions(args.definitions.as_deref())?;
     let drain = Drain::new();
     let health = process::health(&args.health, &drain);
     process::depends_on(&health, &reader, &hot);
     let definitions_routes = dashboards_router(args.definitions.as_deref(), &definitions)?
         .merge(proxy::router(&args.alerts, &ALERTS_PATHS)?);
+    let metrics = metrics::router(Arc::clone(reader.store()));
     access.follow(&drain);
     let router = router(reader, hot, access.keys.clone(), &args.queries)?
         .merge(guard::for_default_tenant(definitions_routes, access.keys))
+        .merge(metrics)
         .merge(health_router(health));
     process::serve(http, router, &drain);
     tracing::info!(http = %args.http, "query service is ready");

@@ -10,7 +10,7 @@ use daymark_wire::{Ingest, LateRoutes, http_router, serve_grpc};
 
 use crate::cli::UpArgs;
 use crate::roles::admission::Admission;
-use crate::roles::{collector, guard, keys, process, query};
+use crate::roles::{collector, guard, keys, metrics, process, query};
 
 pub(crate) async fn run(args: UpArgs) -> anyhow::Result<()> {
     run_until(args, Drain::new()).await
@@ -38,7 +38,7 @@ pub(crate) async fn run_until(args: UpArgs, drain: Drain) -> anyhow::Result<()> 
     let (starting_service, service_routes) = LateRoutes::new(&health, "api");
     process::serve(otlp_http, starting_intake, &drain);
     process::serve(http, starting_service, &drain);
-    let collector = collector::start(&args.data.data_dir, &args.tuning, &admission, &storing, &health).await?;
+    let collector = collector::start(&args.data, "up", &args.tuning, &admission, &storing, &health).await?;
     let hot: Arc<dyn HotSource> = Arc::new(collector.clone());
     let reader = Arc::new(Reader::new(collector.store(), Some(Arc::clone(&hot))));
     let upstream: Arc<dyn Ingest> = Arc::new(collector.clone());
@@ -62,7 +62,8 @@ pub(crate) async fn run_until(args: UpArgs, drain: Drain) -> anyhow::Result<()> 
     intake_routes.complete(http_router(Arc::new(agent.clone()), receive.clone()).merge(internal));
     drain.spawn(serve_grpc(grpc, Arc::new(agent.clone()), receive, drain.clone()));
     let definitions_routes = guard::for_default_tenant(dashboards.merge(alerts.router()), taken.clone());
-    service_routes.complete(query::router(reader, hot, taken, &args.queries)?.merge(definitions_routes));
+    let metrics = metrics::router(collector.store());
+    service_routes.complete(query::router(reader, hot, taken, &args.queries)?.merge(definitions_routes).merge(metrics));
     tracing::info!(
         "daymark is up: UI and API http://{}, OTLP gRPC {}, HTTP {}",
         args.http,

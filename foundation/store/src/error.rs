@@ -8,6 +8,47 @@ pub enum StoreError {
     /// The object store failed: disk, permissions, network.
     #[error("object store: {0}")]
     Object(#[from] object_store::Error),
+    /// The object store of the tables cannot be used at all.
+    #[error("store {store}: {source}; check the address, --s3-endpoint, --s3-region and the AWS_* credentials")]
+    Unusable {
+        /// Its address.
+        store: String,
+        /// What it said.
+        source: object_store::Error,
+    },
+    /// The object store lets several writers of one name win, so commits could overwrite each other.
+    #[error(
+        "store {store}: {winners} of {writers} writers of one new name were told that they won: the server does not honour \
+         If-None-Match, so two commits could overwrite each other and lose rows; use a server that does"
+    )]
+    NoPutIfAbsent {
+        /// Its address.
+        store: String,
+        /// How many won.
+        winners: usize,
+        /// How many tried.
+        writers: usize,
+    },
+    /// The table was written by a collector with another log: offsets of the two cannot be compared.
+    #[error(
+        "table {table}: another collector writes it; give each collector its own tenants or its own --store, or, when \
+         that collector is gone for good, start this one with --take-over"
+    )]
+    Foreign {
+        /// The table's path.
+        table: String,
+    },
+    /// The table holds more or less of the log than the writer knows of: an earlier commit, of another process perhaps,
+    /// arrived late.
+    #[error("table {table}: holds log offset {current}, not {expected}: rows between would be doubled or lost")]
+    Overtaken {
+        /// The table's path.
+        table: String,
+        /// Offset the writer believed the table to hold.
+        expected: LogOffset,
+        /// Offset the table holds.
+        current: LogOffset,
+    },
     /// A file operation outside the object store failed.
     #[error("{path}: {source}")]
     Io {
@@ -195,10 +236,15 @@ impl Classify for StoreError {
             | StoreError::DamagedIndex { .. }
             | StoreError::DamagedRecord { .. }
             | StoreError::Histogram(_) => ErrorClass::Corrupt,
+            // The tables wait for an operator: what is acknowledged stays in the log.
+            StoreError::Foreign { .. } => ErrorClass::Retry,
             StoreError::UnknownFormat { .. }
             | StoreError::NoVersion { .. }
             | StoreError::WrongCondition { .. }
-            | StoreError::UnknownProtocol { .. } => ErrorClass::Reject,
+            | StoreError::UnknownProtocol { .. }
+            | StoreError::Unusable { .. }
+            | StoreError::NoPutIfAbsent { .. }
+            | StoreError::Overtaken { .. } => ErrorClass::Reject,
             StoreError::Arrow(_)
             | StoreError::AlreadyConsumed { .. }
             | StoreError::NotLive { .. }

@@ -11,6 +11,7 @@
 //!
 //! Bytes on disk: `docs/formats/tables.md`.
 
+mod blocks;
 pub mod body;
 mod cache;
 mod delta;
@@ -22,6 +23,7 @@ mod hot_http;
 mod index;
 mod lost;
 mod reader;
+mod remote;
 mod schema;
 mod segment;
 pub mod series;
@@ -32,6 +34,7 @@ mod tests;
 mod ulid;
 mod verify;
 
+pub use blocks::CacheStats;
 pub use body::{BodyMatcher, BodyQuery};
 pub use disk::Disk;
 pub use error::StoreError;
@@ -39,6 +42,7 @@ pub use hot::{AgentStatus, CollectorStatus, HotError, HotRequest, HotRows, HotSo
 pub use hot_http::{BEHIND_HEADER, HttpHotSource, StaleBody, THROUGH_HEADER};
 pub use lost::Lost;
 pub use reader::{Filter, PageTimes, ReadSpec, Reader, RowChoice, Search, Segment, View};
+pub use remote::{BadAddress, CacheOptions, RemoteOptions, RequestStats, StoreUrl};
 pub use schema::{TableName, attributes_builder, attributes_type, strings_builder, strings_type, timestamp_type};
 pub use segment::{
     CHECKSUM_BLOCK_BYTES, IndexMeta, SegmentFile, SegmentMeta, SegmentOptions, write_segment, write_segment_from,
@@ -46,7 +50,7 @@ pub use segment::{
 pub use series::{
     Exemplar, Histograms, MatchOp, Matcher, Point, Resolution, Series, SeriesQuery, read_series, read_series_with,
 };
-pub use store::{Store, StoreOptions};
+pub use store::{Access, CollectorId, Store, StoreOptions};
 pub use table::{
     COLLECTOR, Commit, CompactOptions, Compacted, Condition, Deleted, Pinned, Repaired, Retained, Rows, Snapshot,
     Table, Version,

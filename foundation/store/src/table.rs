@@ -25,7 +25,7 @@ use object_store::path::Path;
 use crate::delta::{LogDir, State};
 use crate::segment::{SegmentFile, SegmentMeta};
 use crate::store::Shared;
-use crate::{StoreError, TableName};
+use crate::{CollectorId, StoreError, TableName};
 
 pub use compact::{CompactOptions, Compacted};
 pub use delete::Deleted;
@@ -68,6 +68,8 @@ pub struct Snapshot {
     pub consumed: LogOffset,
     /// Live segments, oldest written first.
     pub segments: Arc<[Arc<SegmentMeta>]>,
+    /// Whether another collector than ours committed `consumed`.
+    pub foreign: bool,
 }
 
 /// What one commit does, all or nothing.
@@ -81,20 +83,25 @@ pub struct Commit {
     pub consumed: LogOffset,
     /// Application id whose offset that is: [`COLLECTOR`].
     pub writer: String,
+    /// The log offset that the rows of `add` come after. A table that holds another is not written: a commit of an
+    /// earlier run may have arrived late, and part of the rows with it.
+    pub after: Option<LogOffset>,
 }
 
 impl Snapshot {
-    pub(crate) fn of(state: &State) -> Snapshot {
+    /// As `ours` sees it, the collector that writes here.
+    pub(crate) fn of(state: &State, ours: Option<&CollectorId>) -> Snapshot {
         let consumed = state.txns.get(COLLECTOR).map_or(0, |&version| version.max(0) as u64);
         let segments = state.live.values().cloned().collect();
-        Snapshot { version: state.version, consumed: LogOffset(consumed), segments }
+        let foreign = commit::is_foreign(state, ours);
+        Snapshot { version: state.version, consumed: LogOffset(consumed), segments, foreign }
     }
 }
 
 impl Commit {
     /// The collector publishes `add`, and has consumed the log up to `consumed`.
     pub fn publish(add: Vec<SegmentFile>, consumed: LogOffset) -> Commit {
-        Commit { add, remove: Vec::new(), consumed, writer: COLLECTOR.to_owned() }
+        Commit { add, remove: Vec::new(), consumed, writer: COLLECTOR.to_owned(), after: None }
     }
 }
 
@@ -152,6 +159,11 @@ impl Table {
         Ok(self.publish(&state))
     }
 
+    /// The newest version that was seen, without asking the store.
+    pub fn known_snapshot(&self) -> Snapshot {
+        self.inner.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// As [`Table::snapshot`], for whoever will let go of what the table holds: its commits are on disk.
     ///
     /// # Errors
@@ -167,10 +179,11 @@ impl Table {
     ///
     /// # Errors
     /// [`StoreError::AlreadyConsumed`] when the table holds that log offset already, [`StoreError::NotLive`] and
-    /// [`StoreError::AlreadyLive`]: nothing was committed. After a fault of the object store the outcome is unknown:
-    /// the same commit again either succeeds or is `AlreadyConsumed`.
+    /// [`StoreError::AlreadyLive`], [`StoreError::Overtaken`], [`StoreError::Foreign`]: nothing was committed. After a fault
+    /// of the object store the outcome is unknown: the same commit again either succeeds or is `AlreadyConsumed`.
     pub async fn commit(&self, commit: Commit) -> Result<u64, StoreError> {
-        let txn = Some((commit.writer, commit.consumed));
+        let txn =
+            Some(commit::Consumes::UpTo { writer: commit.writer, consumed: commit.consumed, after: commit.after });
         let change = commit::Change { add: commit.add, remove: commit.remove, txn, ..commit::Change::default() };
         self.apply_change(change).await
     }
@@ -179,7 +192,7 @@ impl Table {
     fn publish(&self, state: &State) -> Snapshot {
         let mut snapshot = self.inner.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
         if snapshot.version != state.version {
-            *snapshot = Snapshot::of(state);
+            *snapshot = Snapshot::of(state, self.inner.shared.options.collector.as_ref());
         }
         snapshot.clone()
     }

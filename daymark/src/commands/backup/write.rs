@@ -72,6 +72,12 @@ impl Run {
     fn begin(args: BackupArgs) -> anyhow::Result<Run> {
         let BackupArgs { data_dir, to, copy } = args;
         ensure!(
+            !data_dir.join("collector.id").exists(),
+            "the tables of {} are in an object store (--store): a backup copies only those of a local disk; keep versions of the \
+             bucket, or replicate it",
+            data_dir.display()
+        );
+        ensure!(
             data_dir.join("tables/FORMAT").is_file(),
             "{} is no data directory: expected --data-dir of `daymark up` or `daymark collector`",
             data_dir.display()

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use daymark_store::{Deleted, HotSource, Rows, Table, TableName};
+use daymark_store::{Access, Deleted, HotSource, Rows, Table, TableName};
 use serde_json::json;
 
 use super::{WrongUsage, collector, collector_runs, open};
@@ -18,7 +18,8 @@ const POLL_MS: u64 = 500;
 /// # Errors
 /// When a segment could not be read, or the collector did not publish in time.
 pub(super) async fn run(args: DeleteArgs) -> anyhow::Result<()> {
-    let store = open(&args.data_dir)?;
+    let access = if args.dry_run { Access::Read } else { Access::Write };
+    let store = open(&args.data_dir, &args.place, access).await?;
     let rows = if args.all { Rows::All } else { Rows::Matching(args.conditions.clone()) };
     let chosen = TableName::ALL.into_iter().filter(|name| args.table.is_none_or(|chosen| chosen == *name));
     let all: Vec<Table> = chosen.map(|name| store.table(&args.tenant, name)).collect();

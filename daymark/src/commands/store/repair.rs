@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use daymark_guard::{FileSystem, RealFileSystem};
-use daymark_store::{StoreError, TableName, VerifyOptions};
+use daymark_store::{Access, StoreError, TableName, VerifyOptions};
 
 use super::{WrongUsage, select};
 use crate::cli::store_command::{RebuildArgs, Selection};
@@ -18,7 +18,7 @@ const ROWS_PER_PAGE: u32 = 1024;
 /// # Errors
 /// While a collector runs; when something cannot be repaired.
 pub(super) async fn run(selection: Selection) -> anyhow::Result<()> {
-    let (_, tables) = select(&selection).await?;
+    let (_, tables) = select(&selection, Access::Write).await?;
     let log = selection.data_dir.join("log");
     let lock = if log.is_dir() { RealFileSystem.lock(&log)? } else { Some(Box::new(()) as _) };
     anyhow::ensure!(
@@ -64,7 +64,7 @@ pub(super) async fn rebuild_index(args: RebuildArgs) -> anyhow::Result<()> {
         return Err(WrongUsage("only the table logs has a text index".to_owned()).into());
     }
     let selection = Selection { table: Some(TableName::Logs), ..args.selection };
-    let (_, tables) = select(&selection).await?;
+    let (_, tables) = select(&selection, Access::Write).await?;
     let mut text = String::new();
     let mut rebuilt = Vec::new();
     let mut failed = 0_u64;

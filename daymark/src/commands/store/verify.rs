@@ -5,7 +5,7 @@ use std::path::Path;
 
 use daymark_log::{InspectLine, RealFileSystem, inspect};
 use daymark_model::LogOffset;
-use daymark_store::{HotSource, Verified, VerifyOptions};
+use daymark_store::{Access, HotSource, Verified, VerifyOptions};
 use serde_json::json;
 
 use super::{collector, select};
@@ -18,7 +18,7 @@ use crate::commands::output;
 /// When something is damaged, or cannot be read at all.
 pub(super) async fn run(args: VerifyArgs) -> anyhow::Result<()> {
     let selection = &args.selection;
-    let (store, tables) = select(selection).await?;
+    let (store, tables) = select(selection, Access::Read).await?;
     let mut verified: Vec<Verified> = Vec::new();
     for table in &tables {
         verified.push(table.verify(&VerifyOptions::default()).await?);

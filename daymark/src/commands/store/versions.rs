@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use daymark_store::StoreError;
+use daymark_store::{Access, StoreError};
 use serde_json::json;
 
 use super::select;
@@ -14,7 +14,7 @@ use crate::commands::output;
 /// # Errors
 /// When a table's log cannot be read.
 pub(super) async fn run(selection: Selection) -> anyhow::Result<()> {
-    let (_, tables) = select(&selection).await?;
+    let (_, tables) = select(&selection, Access::Read).await?;
     let mut text = String::new();
     let mut all = Vec::new();
     for table in &tables {

@@ -141,15 +141,19 @@ pub(crate) struct CommitInfo {
     /// Actions that follow in a commit of ours: shows a file that was cut between two lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) daymark_actions: Option<usize>,
+    /// Tells a commit of ours from every other, when the answer to its put was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) daymark_commit: Option<String>,
 }
 
 /// The text of a commit file.
-pub(crate) fn encode_commit(actions: &[Action], timestamp_ms: i64) -> Result<String, StoreError> {
+pub(crate) fn encode_commit(actions: &[Action], timestamp_ms: i64, id: String) -> Result<String, StoreError> {
     let info = CommitInfo {
         timestamp: timestamp_ms,
         operation: Some("WRITE".to_owned()),
         engine_info: Some(concat!("daymark/", env!("CARGO_PKG_VERSION")).to_owned()),
         daymark_actions: Some(actions.len()),
+        daymark_commit: Some(id),
     };
     let info = Action { commit_info: Some(info), ..Action::default() };
     let mut text = String::new();
@@ -353,7 +357,7 @@ mod tests {
     fn a_commit_cut_anywhere_is_an_error() {
         let remove = Remove { path: "a".into(), deletion_timestamp: Some(1), data_change: true };
         let actions = vec![Action { remove: Some(remove), ..Action::default() }; 3];
-        let text = encode_commit(&actions, 1).unwrap();
+        let text = encode_commit(&actions, 1, "id".into()).unwrap();
         assert_eq!(decode_commit(text.as_bytes()).unwrap().len(), 4);
         // Without the last newline the file is still whole.
         for cut in 0..text.len() - 1 {

@@ -11,6 +11,7 @@
 mod columns;
 mod filter;
 mod newest;
+mod reach;
 mod rows;
 mod segment;
 mod source;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use daymark_model::UnixNanos;
+use futures::FutureExt;
 use futures::future::BoxFuture;
-use futures::{FutureExt, TryFutureExt};
+use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::bloom_filter::Sbbf;
@@ -46,7 +46,12 @@ fn external(error: object_store::Error) -> ParquetError {
 
 impl AsyncFileReader for SegmentBytes {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
-        self.objects.get_range(&self.path, range).map_err(external).boxed()
+        async move {
+            // The plural is what a cache in front of the store answers.
+            let mut read = self.objects.get_ranges(&self.path, &[range]).await.map_err(external)?;
+            read.pop().ok_or_else(|| ParquetError::General("no bytes for a range".to_owned()))
+        }
+        .boxed()
     }
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, parquet::errors::Result<Vec<Bytes>>> {
@@ -66,6 +71,11 @@ impl AsyncFileReader for SegmentBytes {
         }
         .boxed()
     }
+}
+
+/// One range, through the cache in front of the store.
+async fn get_range(table: &Table, path: &Path, range: Range<u64>) -> Result<Bytes, StoreError> {
+    Ok(table.shared().objects.get_ranges(path, &[range]).await?.pop().unwrap_or_default())
 }
 
 /// The footer with page index.
@@ -108,7 +118,7 @@ pub(super) async fn bloom(
     if !(0..=MAX_BLOOM_BYTES).contains(&length) {
         return Err(damaged("impossible length of a bloom filter"));
     }
-    let bytes = table.shared().objects.get_range(&path, start..start + length as u64).await?;
+    let bytes = get_range(table, &path, start..start + length as u64).await?;
     let filter = Sbbf::from_bytes(&bytes).map_err(|error| StoreError::parquet(path.as_ref(), error))?;
     let filter = Arc::new(filter);
     cache.put(path.as_ref(), kind(), Arc::clone(&filter), bytes.len());
@@ -126,7 +136,7 @@ pub(super) async fn text_index(
     if let Some(index) = cache.get(path.as_ref(), Kind::Index) {
         return Ok(index);
     }
-    let bytes = table.shared().objects.get(&path).await?.bytes().await?;
+    let bytes = get_range(table, &path, 0..index.bytes).await?;
     let (rows, rows_per_page) = (meta.rows, index.rows_per_page);
     let opened = tokio::task::spawn_blocking(move || TextIndex::open(&bytes, rows, rows_per_page))
         .await

@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use daymark_model::{LogOffset, Receipt, TenantId, TimeRange};
 
 use super::columns::{conform, schema_of};
-use super::{Filter, ReadSpec, RowChoice, Segment};
+use super::{Filter, ReadSpec, RowChoice, Segment, reach};
 use crate::lost;
 use crate::segment::BLOOM_COLUMNS;
 use crate::{BodyQuery, HotError, HotRequest, HotRows, HotSource, Snapshot, Store, StoreError, Table, TableName};
@@ -81,7 +81,7 @@ impl Reader {
     ) -> Result<View, StoreError> {
         let table = self.store.table(tenant, name);
         let mut receipt = Receipt::new();
-        let mut snapshot = table.snapshot().await?;
+        let mut snapshot = reach::snapshot(&table, &mut receipt).await?;
         let mut rows = HotRows { through: snapshot.consumed, batches: Vec::new(), behind: false };
         let mut stale = 0;
         while let Some(source) = &self.hot {
@@ -94,9 +94,10 @@ impl Reader {
             };
             match source.hot(request).await {
                 Ok(answer) => rows = answer,
-                Err(HotError::Stale { .. }) if stale < MAX_STALE => {
+                // A store that is away has no newer snapshot to offer.
+                Err(HotError::Stale { .. }) if stale < MAX_STALE && receipt.missing.is_empty() => {
                     stale += 1;
-                    snapshot = table.snapshot().await?;
+                    snapshot = reach::snapshot(&table, &mut receipt).await?;
                     if stale > 1 {
                         tokio::time::sleep(Duration::from_millis(STALE_WAIT_MS)).await;
                     }
@@ -124,7 +125,7 @@ impl Reader {
 
     /// Says in the receipt what rows in `range` may have been lost to damage of the ingest log.
     async fn warn_of_losses(&self, range: TimeRange, receipt: &mut Receipt) {
-        match self.store.lost().await {
+        match reach::lost(&self.store).await {
             Ok(lost) => lost::warning(&lost, range).into_iter().for_each(|warning| receipt.warn(warning)),
             Err(error) => receipt.warn(format!("whether acknowledged rows were lost to damage is not known: {error}")),
         }

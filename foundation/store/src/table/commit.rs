@@ -6,11 +6,11 @@ use daymark_model::LogOffset;
 use object_store::path::Path;
 use object_store::{ObjectStore, PutMode};
 
-use super::Table;
+use super::{COLLECTOR, Snapshot, Table};
 use crate::delta::{Action, Add, Metadata, Protocol, Remove, State, Txn, add_of, commit_path, encode_commit};
 use crate::segment::SegmentFile;
 use crate::ulid::new_ulid;
-use crate::{StoreError, TableName};
+use crate::{CollectorId, StoreError, TableName};
 
 /// What a commit changes. Maintenance consumes no log offset.
 #[derive(Default)]
@@ -19,20 +19,70 @@ pub(super) struct Change {
     /// Live segments whose rows stay the same, with another index.
     pub(super) update: Vec<SegmentFile>,
     pub(super) remove: Vec<String>,
-    pub(super) txn: Option<(String, LogOffset)>,
+    pub(super) txn: Option<Consumes>,
+}
+
+/// What a commit says about the log.
+pub(super) enum Consumes {
+    /// The table holds it up to an offset.
+    UpTo {
+        writer: String,
+        consumed: LogOffset,
+        /// See [`super::Commit::after`].
+        after: Option<LogOffset>,
+    },
+    /// Nothing new: the commit only takes a version, which a late one of an earlier run may aim at.
+    Fence,
+}
+
+impl Consumes {
+    /// Who commits what, in `state`.
+    fn txn(&self, state: &State) -> (&str, i64) {
+        match self {
+            Consumes::UpTo { writer, consumed, .. } => (writer, consumed.0 as i64),
+            Consumes::Fence => (COLLECTOR, state.txns.get(COLLECTOR).copied().unwrap_or_default()),
+        }
+    }
+
+    fn check(&self, state: &State, name: TableName, table: &Path) -> Result<(), StoreError> {
+        let Consumes::UpTo { writer, consumed, after } = self else { return Ok(()) };
+        let held = state.txns.get(writer).map(|&version| LogOffset(version.max(0) as u64));
+        let (offered, current) = (*consumed, held.unwrap_or_default());
+        let unexpected = after.is_some_and(|after| after != current);
+        let repeats_rows = offered == current && held.is_some() && (unexpected || !name.rows_are_versioned());
+        if offered < current || repeats_rows {
+            return Err(StoreError::AlreadyConsumed { table: table.to_string(), offered, current });
+        }
+        match *after {
+            Some(expected) if unexpected => Err(StoreError::Overtaken { table: table.to_string(), expected, current }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Application id whose version tells which collector committed last.
+const OWNER: &str = "daymark-collector-id";
+
+/// The collector as a version, which has to be a positive number.
+fn owner_version(id: &CollectorId) -> i64 {
+    (xxhash_rust::xxh3::xxh3_64(id.id.as_bytes()) >> 1) as i64
+}
+
+/// Whether offsets in `state` are of another collector's log.
+pub(super) fn is_foreign(state: &State, ours: Option<&CollectorId>) -> bool {
+    let Some(ours) = ours.filter(|ours| !ours.take_over) else { return false };
+    state.txns.contains_key(COLLECTOR) && state.txns.get(OWNER) != Some(&owner_version(ours))
 }
 
 impl Change {
     /// Whether the change may follow `state`.
-    fn check(&self, state: &State, name: TableName, table: &Path) -> Result<(), StoreError> {
-        let table = || table.to_string();
-        if let Some((writer, offered)) = &self.txn
-            && let Some(&current) = state.txns.get(writer)
-        {
-            let current = LogOffset(current.max(0) as u64);
-            if *offered < current || (*offered == current && !name.rows_are_versioned()) {
-                return Err(StoreError::AlreadyConsumed { table: table(), offered: *offered, current });
+    fn check(&self, state: &State, name: TableName, path: &Path, ours: Option<&CollectorId>) -> Result<(), StoreError> {
+        let table = || path.to_string();
+        if let Some(consumes) = &self.txn {
+            if is_foreign(state, ours) {
+                return Err(StoreError::Foreign { table: table() });
             }
+            consumes.check(state, name, path)?;
         }
         let updated = self.update.iter().map(|segment| &segment.meta.path);
         if let Some(path) = self.remove.iter().chain(updated).find(|path| !state.live.contains_key(*path)) {
@@ -46,8 +96,8 @@ impl Change {
     }
 
     /// The actions that bring `state` to the next version.
-    fn actions(&self, state: &State, name: TableName, now_ms: i64) -> Vec<Action> {
-        let mut actions = Vec::with_capacity(self.add.len() + self.remove.len() + 3);
+    fn actions(&self, state: &State, name: TableName, now_ms: i64, ours: Option<&CollectorId>) -> Vec<Action> {
+        let mut actions = Vec::with_capacity(self.add.len() + self.remove.len() + 4);
         if state.version.is_none() {
             let id = table_id();
             actions.push(Action { protocol: Some(Protocol::OURS), ..Action::default() });
@@ -56,9 +106,13 @@ impl Change {
         if let Some(evolved) = state.metadata.as_ref().and_then(|metadata| metadata.evolved(name)) {
             actions.push(Action { meta_data: Some(evolved), ..Action::default() });
         }
-        if let Some((writer, consumed)) = &self.txn {
-            let txn = Txn { app_id: writer.clone(), version: consumed.0 as i64, last_updated: Some(now_ms) };
-            actions.push(Action { txn: Some(txn), ..Action::default() });
+        if let Some(consumes) = &self.txn {
+            let (writer, version) = consumes.txn(state);
+            let ours = ours.filter(|_| writer == COLLECTOR).map(|ours| (OWNER, owner_version(ours)));
+            for (app_id, version) in std::iter::once((writer, version)).chain(ours) {
+                let txn = Txn { app_id: app_id.to_owned(), version, last_updated: Some(now_ms) };
+                actions.push(Action { txn: Some(txn), ..Action::default() });
+            }
         }
         for path in &self.remove {
             let remove = Remove { path: path.clone(), deletion_timestamp: Some(now_ms), data_change: true };
@@ -83,6 +137,20 @@ fn table_id() -> String {
 }
 
 impl Table {
+    /// The table for the collector that will write it: as [`Table::durable_snapshot`], and no commit that an earlier run
+    /// has sent can arrive after it, because the version it aims at is taken. On local disk nothing arrives late.
+    ///
+    /// # Errors
+    /// As [`Table::commit`].
+    pub async fn claim(&self) -> Result<Snapshot, StoreError> {
+        let snapshot = self.durable_snapshot().await?;
+        if self.inner.shared.disk.is_some() || snapshot.version.is_none() || snapshot.foreign {
+            return Ok(snapshot);
+        }
+        self.apply_change(Change { txn: Some(Consumes::Fence), ..Change::default() }).await?;
+        Ok(self.known_snapshot())
+    }
+
     pub(super) async fn apply_change(&self, change: Change) -> Result<u64, StoreError> {
         let inner = &self.inner;
         let options = &inner.shared.options;
@@ -91,11 +159,13 @@ impl Table {
             inner.log.refresh(&mut state).await?;
             // Before the check: what it takes for consumed is let go of elsewhere.
             self.settle(&state).await?;
-            change.check(&state, inner.name, &inner.log.table)?;
+            let ours = options.collector.as_ref();
+            change.check(&state, inner.name, &inner.log.table, ours)?;
             let version = state.next_version();
             let now_ms = (options.clock.now().0 / 1_000_000) as i64;
-            let actions = change.actions(&state, inner.name, now_ms);
-            let text = encode_commit(&actions, now_ms)?;
+            let actions = change.actions(&state, inner.name, now_ms, ours);
+            // An id of its own tells this commit from any other, also one that does the same.
+            let text = encode_commit(&actions, now_ms, new_ulid(options.clock.now()))?;
             let path = commit_path(&inner.log.table, version);
             match inner.log.objects.put_opts(&path, text.into(), PutMode::Create.into()).await {
                 Ok(_) => {
@@ -121,7 +191,7 @@ impl Table {
     /// Makes sure that the commits of `state` are on disk, and the directories they lie in.
     pub(super) async fn settle(&self, state: &State) -> Result<(), StoreError> {
         if state.version.is_some() && !self.inner.settled.load(Acquire) {
-            self.inner.shared.disk.sync_dirs(&self.path_of("_delta_log")).await?;
+            self.inner.shared.sync_dirs(&self.path_of("_delta_log")).await?;
             self.inner.settled.store(true, Release);
         }
         Ok(())

@@ -119,7 +119,7 @@ impl Table {
                 StoreError::NoVersion { table: log.table.to_string(), version, oldest, newest }
             })?;
         }
-        Ok(Snapshot::of(&state))
+        Ok(Snapshot::of(&state, self.inner.shared.options.collector.as_ref()))
     }
 
     /// The table as it was at `time`: its newest version that was committed by then.

@@ -87,7 +87,7 @@ impl Table {
         let copy = self.path_of(QUARANTINE).join(name);
         log.objects.put_opts(&copy, bytes.into(), PutMode::Create.into()).await?;
         log.objects.delete(path).await?;
-        self.inner.shared.disk.sync_dirs(&self.path_of("_delta_log")).await?;
+        self.inner.shared.sync_dirs(&self.path_of("_delta_log")).await?;
         Ok(Repaired { file: path.to_string(), copy: copy.to_string(), reason })
     }
 

@@ -13,6 +13,7 @@ mod pinning;
 mod reading;
 mod remote;
 mod samples;
+mod shared_store;
 mod sim;
 mod upkeep;
 mod verify;
