@@ -10,6 +10,7 @@ mod limits;
 mod mutation;
 mod operation;
 mod roles;
+mod s3;
 mod tables;
 mod tidy;
 mod upgrade;

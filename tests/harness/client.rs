@@ -42,6 +42,7 @@ pub struct Client {
     base: String,
     http: reqwest::Client,
     random: StdRng,
+    key: Option<String>,
     /// Acknowledged so far.
     pub acknowledged: Acknowledged,
 }
@@ -50,7 +51,13 @@ impl Client {
     /// A client of the agent at `base`; its requests depend on `seed` and the time only.
     pub fn new(base: String, seed: u64) -> Client {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
-        Client { base, http, random: StdRng::seed_from_u64(seed), acknowledged: Acknowledged::default() }
+        Client { base, http, random: StdRng::seed_from_u64(seed), key: None, acknowledged: Acknowledged::default() }
+    }
+
+    /// The same client with an API key.
+    pub fn with_key(mut self, key: &str) -> Client {
+        self.key = Some(key.to_owned());
+        self
     }
 
     /// A request with `items` spans in a few traces of a few services.
@@ -121,13 +128,15 @@ impl Client {
 
     /// Sends once. True when acknowledged, and counted then.
     pub async fn send_once(&mut self, request: &Request) -> bool {
-        let sent = self
+        let mut post = self
             .http
             .post(format!("{}/v1/{}", self.base, request.signal))
             .header("content-type", "application/x-protobuf")
-            .body(request.body.clone())
-            .send()
-            .await;
+            .body(request.body.clone());
+        if let Some(key) = &self.key {
+            post = post.bearer_auth(key);
+        }
+        let sent = post.send().await;
         let acknowledged = match sent {
             Ok(answer) => {
                 let status = answer.status();
