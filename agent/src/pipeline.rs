@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use daymark_model::{InFlight, Refusal, Signal, UnixNanos};
-use daymark_wire::{BatchView, IngestAnswer, IngestRequest, Payload, Walked, encode_batch};
+use daymark_wire::{BatchView, Checked, IngestAnswer, IngestRequest, Payload, Walked, encode_batch};
 use tokio::sync::oneshot;
 
 use crate::agent::Shared;
@@ -26,7 +26,7 @@ const INVALID_ITEM: &str = "invalid_item";
 /// Carries one client request to the collector. `Ok` means that its items are durable there.
 pub(crate) async fn carry(shared: &Arc<Shared>, request: IngestRequest) -> Result<IngestAnswer, Refusal> {
     let (signal, payload, open) = receive(shared, &request)?;
-    let Derived { walked, series, latest } = check_and_derive(shared, signal, &payload, &open).await?;
+    let Derived { walked, series, latest, checked } = check_and_derive(shared, signal, &payload, &open).await?;
     let mut in_flight = shared.ledger.receive(signal, walked.items);
     in_flight.reject(INVALID_ITEM, walked.rejected);
     if in_flight.items() == 0 {
@@ -34,7 +34,7 @@ pub(crate) async fn carry(shared: &Arc<Shared>, request: IngestRequest) -> Resul
     }
     let batch = encode(signal, &payload, series.as_deref(), latest);
     let place = queue(shared, &mut in_flight, batch.len())?;
-    let batch = stamp(shared, request, batch);
+    let batch = stamp(shared, request, batch, checked);
     let accounts = Accounts { in_flight, rejected: walked.rejected, _place: place, _open: open };
     // The batch holds a copy: what waits is counted once.
     drop(payload);
@@ -102,13 +102,14 @@ fn queue(shared: &Shared, in_flight: &mut InFlight, bytes: usize) -> Result<Plac
 }
 
 /// Gives the batch its stamp, once and for all attempts.
-fn stamp(shared: &Shared, request: IngestRequest, batch: Bytes) -> IngestRequest {
+fn stamp(shared: &Shared, request: IngestRequest, batch: Bytes, checked: Option<Checked>) -> IngestRequest {
     IngestRequest {
         tenant: request.tenant,
         payload: Payload::Batch(batch),
         stamp: Some(shared.sequence.stamp(&shared.identity)),
         closed_until: Some(shared.closed.until(shared.clock.now())),
         content_hash: request.content_hash,
+        checked,
     }
 }
 

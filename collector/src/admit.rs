@@ -14,8 +14,8 @@ use daymark_wire::decode::{
     LogView, LogVisitor, MetricView, MetricVisitor, PointView, ResourceView, SpanView, TraceVisitor,
 };
 use daymark_wire::{
-    BatchView, DecodeError, DecodeLimits, DerivedView, Payload, Problem, Reasons, Walked, derived_fault, walk_derived,
-    walk_logs_within, walk_metrics_within, walk_traces_within,
+    BatchView, Checked, DecodeError, DecodeLimits, DerivedView, Payload, Problem, Reasons, Walked, derived_fault,
+    walk_derived, walk_logs_within, walk_metrics_within, walk_traces_within,
 };
 
 use crate::CollectorOptions;
@@ -73,10 +73,27 @@ pub(crate) fn check(payload: &Payload, options: &CollectorOptions, received: Uni
     }
     admitted.rejected[Signal::Metrics as usize] += census.unsupported.total();
     admitted.reasons.merge(&census.unsupported);
+    within_limits(admitted, census.expanded_bytes, options)
+}
+
+/// As [`check`], for a batch that an agent in this process has walked within the same limits.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn take(checked: &Checked, options: &CollectorOptions) -> Result<Admitted, Refusal> {
+    let mut admitted =
+        Admitted { kind: FrameKind::Batch, items: [0; 3], rejected: [0; 3], reasons: checked.walked.reasons };
+    admitted.items[checked.signal as usize] = checked.walked.items;
+    admitted.rejected[checked.signal as usize] = checked.walked.rejected;
+    admitted.items[Signal::Metrics as usize] += checked.series;
+    within_limits(admitted, checked.expanded_bytes, options)
+}
+
+fn within_limits(admitted: Admitted, expanded_bytes: u64, options: &CollectorOptions) -> Result<Admitted, Refusal> {
     limit("items", admitted.items.iter().sum(), options.max_items, "send smaller batches")?;
     limit(
         "bytes of resource attributes, repeated on every row",
-        census.expanded_bytes,
+        expanded_bytes,
         options.max_expanded_bytes,
         "send smaller batches or fewer resource attributes",
     )?;

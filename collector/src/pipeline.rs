@@ -19,7 +19,7 @@ use daymark_guard::fault::{self, Fault};
 use daymark_log::{DurableFrames, Frame, NewFrame, Next, Recovered};
 use daymark_model::{ErrorClass, InFlight, Refusal, Signal, TenantId, UnixNanos};
 use daymark_store::{Lost, TableName};
-use daymark_wire::{IngestAnswer, IngestRequest};
+use daymark_wire::{IngestAnswer, IngestRequest, Payload};
 
 use crate::admit::{self, Admitted};
 use crate::agents::Declared;
@@ -109,6 +109,16 @@ async fn check(
     request: IngestRequest,
     received: UnixNanos,
 ) -> Result<(IngestRequest, Admitted), Refusal> {
+    if let (Payload::Batch(_), Some(checked)) = (&request.payload, &request.checked) {
+        let admitted = admit::take(checked, &shared.options);
+        debug_assert_eq!(
+            admitted.as_ref().ok(),
+            admit::check(&request.payload, &shared.options, received).as_ref().ok()
+        );
+        let admitted =
+            admitted.inspect_err(|refusal| shared.ledger.receive(checked.signal, 1).reject(refusal.reason, 1))?;
+        return Ok((request, admitted));
+    }
     let options = Arc::clone(shared);
     let checked = tokio::task::spawn_blocking(move || {
         let admitted = admit::check(&request.payload, &options.options, received);
@@ -121,8 +131,8 @@ async fn check(
         Ok(admitted) => Ok((request, admitted)),
         Err(refusal) => {
             let signal = match &request.payload {
-                daymark_wire::Payload::Signal(signal, _) => *signal,
-                daymark_wire::Payload::Batch(_) => Signal::Traces,
+                Payload::Signal(signal, _) => *signal,
+                Payload::Batch(_) => Signal::Traces,
             };
             shared.ledger.receive(signal, 1).reject(refusal.reason, 1);
             Err(refusal)

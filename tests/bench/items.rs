@@ -113,6 +113,7 @@ async fn store_once(dir: &TempDir, signal: Signal, requests: &[Request]) {
             payload: Payload::Signal(signal, payload.clone()),
             stamp: None,
             closed_until: None,
+            checked: None,
         };
         let collector = collector.clone();
         waiting.spawn(async move { assert_eq!(collector.ingest(request).await.unwrap().rejected_items, 0) });

@@ -17,7 +17,7 @@ use std::sync::Mutex;
 
 use daymark_model::{Refusal, Signal, UnixNanos};
 use daymark_wire::{
-    DecodeError, DecodeLimits, DerivedSource, TimeBounds, Walked, check, walk_logs_within, walk_traces_within,
+    Checked, DecodeError, DecodeLimits, DerivedSource, TimeBounds, Walked, check, walk_logs_within, walk_traces_within,
 };
 
 use crate::options::AgentOptions;
@@ -36,6 +36,8 @@ pub(crate) struct Derived {
     pub(crate) series: Option<Vec<u8>>,
     /// The latest time that an item could have.
     pub(crate) latest: UnixNanos,
+    /// The same for a collector in this process, which then does not walk spans and log records again.
+    pub(crate) checked: Option<Checked>,
 }
 
 /// A request that is refused as a whole.
@@ -77,15 +79,18 @@ impl DeriverPool {
         let mut series = self.take();
         let bounds = TimeBounds::on_arrival(arrived, self.max_future_ms);
         let limits = DecodeLimits::at(bounds);
-        let (source, walked) = match signal {
+        let (source, walked, expanded_bytes) = match signal {
             Signal::Traces => {
-                (DerivedSource::Spans, walk_traces_within(payload, &mut SpanDurations::new(&mut series), limits))
+                let mut visitor = SpanDurations::new(&mut series);
+                let walked = walk_traces_within(payload, &mut visitor, limits);
+                (DerivedSource::Spans, walked, Some(visitor.expanded_bytes()))
             }
-            Signal::Logs => (
-                DerivedSource::Events,
-                walk_logs_within(payload, &mut EventDurations::new(&mut series, arrived), limits),
-            ),
-            Signal::Metrics => (DerivedSource::Spans, check(signal, payload, &limits)),
+            Signal::Logs => {
+                let mut visitor = EventDurations::new(&mut series, arrived);
+                let walked = walk_logs_within(payload, &mut visitor, limits);
+                (DerivedSource::Events, walked, Some(visitor.expanded_bytes()))
+            }
+            Signal::Metrics => (DerivedSource::Spans, check(signal, payload, &limits), None),
         };
         // A map that saw half a request before an error is dropped with what it holds.
         let walked = walked?;
@@ -99,9 +104,13 @@ impl DeriverPool {
                 format!("metrics derived from this request exceed {} bytes: send smaller batches", self.max_bytes);
             return Err(Unsound { items, refusal: Refusal::reject("derived_too_large", message) });
         }
+        let checked = expanded_bytes.map(|expanded_bytes| {
+            let series = series.len() as u64;
+            Checked { signal, walked, series, expanded_bytes }
+        });
         let derived = (!series.is_empty()).then(|| encode::derived_series(source, &mut series));
         self.give_back(series);
-        Ok(Derived { walked, series: derived, latest: bounds.latest })
+        Ok(Derived { walked, series: derived, latest: bounds.latest, checked })
     }
 
     fn take(&self) -> SeriesMap {

@@ -6,36 +6,53 @@ use daymark_wire::events;
 
 use super::series::{Exemplar, Observation, STATUS_ERROR, SeriesMap};
 
-/// Texts of the current resource, copied so that they outlive the call; the buffer is reused.
-struct Service(String);
+/// What is kept of the current resource; the buffer is reused.
+#[derive(Default)]
+struct Current {
+    service: String,
+    bytes: u64,
+    /// Bytes of resource attributes so far, repeated for every item.
+    expanded_bytes: u64,
+}
 
-impl Service {
+impl Current {
     fn set(&mut self, resource: &ResourceView<'_, '_>) {
-        self.0.clear();
-        self.0.push_str(resource.service_name);
+        self.service.clear();
+        self.service.push_str(resource.service_name);
+        self.bytes = resource.raw.len() as u64;
+    }
+
+    fn item(&mut self) {
+        self.expanded_bytes += self.bytes;
     }
 }
 
 /// Records the duration of every span.
 pub(crate) struct SpanDurations<'m> {
     series: &'m mut SeriesMap,
-    service: Service,
+    current: Current,
 }
 
 impl<'m> SpanDurations<'m> {
     pub(crate) fn new(series: &'m mut SeriesMap) -> SpanDurations<'m> {
-        SpanDurations { series, service: Service(String::new()) }
+        SpanDurations { series, current: Current::default() }
+    }
+
+    /// Bytes of resource attributes, repeated for every item seen.
+    pub(crate) fn expanded_bytes(&self) -> u64 {
+        self.current.expanded_bytes
     }
 }
 
 impl TraceVisitor for SpanDurations<'_> {
     fn resource(&mut self, resource: &ResourceView<'_, '_>) {
-        self.service.set(resource);
+        self.current.set(resource);
     }
 
     fn span(&mut self, span: &SpanView<'_, '_>) {
+        self.current.item();
         self.series.record(&Observation {
-            service: &self.service.0,
+            service: &self.current.service,
             name: span.name,
             kind: span.kind,
             status: span.status_code,
@@ -48,23 +65,29 @@ impl TraceVisitor for SpanDurations<'_> {
 /// Records the duration of every event that has one.
 pub(crate) struct EventDurations<'m> {
     series: &'m mut SeriesMap,
-    service: Service,
+    current: Current,
     /// Time of events that have none.
     arrived: UnixNanos,
 }
 
 impl<'m> EventDurations<'m> {
     pub(crate) fn new(series: &'m mut SeriesMap, arrived: UnixNanos) -> EventDurations<'m> {
-        EventDurations { series, service: Service(String::new()), arrived }
+        EventDurations { series, current: Current::default(), arrived }
+    }
+
+    /// Bytes of resource attributes, repeated for every item seen.
+    pub(crate) fn expanded_bytes(&self) -> u64 {
+        self.current.expanded_bytes
     }
 }
 
 impl LogVisitor for EventDurations<'_> {
     fn resource(&mut self, resource: &ResourceView<'_, '_>) {
-        self.service.set(resource);
+        self.current.set(resource);
     }
 
     fn log(&mut self, log: &LogView<'_, '_>) {
+        self.current.item();
         let Some(value_ns) = events::duration_ns(log) else { return };
         let status = match events::status(log) {
             "ok" => 1,
@@ -73,7 +96,7 @@ impl LogVisitor for EventDurations<'_> {
         };
         let end = log.event_time().unwrap_or(self.arrived);
         self.series.record(&Observation {
-            service: &self.service.0,
+            service: &self.current.service,
             name: log.event_name,
             kind: 0,
             status,

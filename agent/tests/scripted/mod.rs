@@ -132,6 +132,7 @@ pub fn request(payload: Vec<u8>) -> IngestRequest {
         payload: Payload::Signal(Signal::Traces, payload.into()),
         stamp: None,
         closed_until: None,
+        checked: None,
     }
 }
 

@@ -169,6 +169,7 @@ pub fn request(signal: Signal, payload: Bytes) -> IngestRequest {
         payload: Payload::Signal(signal, payload),
         stamp: None,
         closed_until: None,
+        checked: None,
     }
 }
 
@@ -179,5 +180,6 @@ pub fn stamped(sequence: u64, traces: Option<&[u8]>, metrics: Option<&[u8]>) -> 
         stamp: Some(Stamp { agent: AgentId([7; 16]), epoch: 1, sequence }),
         closed_until: None,
         content_hash: u128::from(sequence) + 1_000_000,
+        checked: None,
     }
 }

@@ -7,6 +7,8 @@ use daymark_model::{AgentId, LedgerSnapshot, Refusal, Signal, Stamp, TenantId, U
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
+use crate::decode::Walked;
+
 /// Takes telemetry and makes it durable.
 #[async_trait]
 pub trait Ingest: Send + Sync + 'static {
@@ -36,6 +38,22 @@ pub struct IngestRequest {
     pub closed_until: Option<UnixNanos>,
     /// [`content_hash`] of the client's bytes: recognises a byte-identical retry, also after a restart.
     pub content_hash: u128,
+    /// What an agent in this process has found in the batch, so that the collector need not walk it again before it is
+    /// durable. No listener sets it: what comes over a network is checked.
+    pub checked: Option<Checked>,
+}
+
+/// What the walk over a batch of spans or log records found, within the limits that the batch carries.
+#[derive(Clone, Copy, Debug)]
+pub struct Checked {
+    /// Which of the two.
+    pub signal: Signal,
+    /// Items in it, and those that will not be stored.
+    pub walked: Walked,
+    /// Derived series in it.
+    pub series: u64,
+    /// Bytes of resource attributes, repeated for every item.
+    pub expanded_bytes: u64,
 }
 
 /// The data of a request: protobuf bytes, decompressed.

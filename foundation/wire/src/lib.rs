@@ -38,7 +38,7 @@ pub use decode::{
 pub use derived::{DerivedExemplar, DerivedSource, DerivedView, DerivedWriter, derived_fault, walk_derived};
 pub use error::{DecodeError, Problem};
 pub use health::{LateRoutes, health_router, not_draining};
-pub use ingest::{Heartbeat, Ingest, IngestAnswer, IngestRequest, Payload, content_hash};
+pub use ingest::{Checked, Heartbeat, Ingest, IngestAnswer, IngestRequest, Payload, content_hash};
 pub use receive::{
     InvalidKey, KeyFile, KeyFileError, ReceiveOptions, Scope, TenantKeys, follow_key_file, http_router, serve_grpc,
     serve_http,

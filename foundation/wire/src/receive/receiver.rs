@@ -343,12 +343,19 @@ fn request(route: Route, headers: &HeaderMap, tenant: TenantId, content: Content
                 Some(text) => u128::from_str_radix(&text, 16).map_err(|_| bad_header(headers::CONTENT_HASH))?,
                 None => hash,
             };
-            return Ok(IngestRequest { tenant, payload, stamp: stamp(headers)?, closed_until, content_hash });
+            return Ok(IngestRequest {
+                tenant,
+                payload,
+                stamp: stamp(headers)?,
+                closed_until,
+                content_hash,
+                checked: None,
+            });
         }
         Route::Events | Route::Heartbeat => Payload::Signal(Signal::Logs, bytes),
     };
     // Only agents stamp, and agents send batches: stamps of others are not believed.
-    Ok(IngestRequest { tenant, payload, stamp: None, closed_until: None, content_hash: hash })
+    Ok(IngestRequest { tenant, payload, stamp: None, closed_until: None, content_hash: hash, checked: None })
 }
 
 fn stamp(headers: &HeaderMap) -> Result<Option<Stamp>, Refusal> {

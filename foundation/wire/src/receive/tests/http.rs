@@ -291,6 +291,7 @@ async fn client_and_listener_understand_each_other() {
         stamp: Some(stamp),
         closed_until: Some(UnixNanos(1_700_000_000_000_000_000)),
         content_hash: u128::MAX - 5,
+        checked: None,
     };
     assert_eq!(client.ingest(request.clone()).await.unwrap(), partial);
     let came = recorder.last();
