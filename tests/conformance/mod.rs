@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use daymark_tests::{Ask, Client, System, SystemOptions, workspace_root};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn python(script: &str, arguments: &[String]) -> Value {
     let folder: PathBuf = workspace_root().join("tests/python");
@@ -172,6 +172,11 @@ async fn deltalake_polars_and_duckdb_read_all_tables_while_we_write_and_compact(
         if spans["polars"] == expected.spans && logs["deltalake"] == expected.logs {
             assert_eq!((&spans["duckdb"], &logs["duckdb"]), (&spans["polars"], &logs["polars"]), "{counts}");
             assert!(counts["traces"]["polars"].as_u64().unwrap() > 0, "{counts}");
+            let of = |table: &Value, column: &str| table["attributes"][column].clone();
+            let rows = |value: &Value| value["polars"].as_u64().unwrap();
+            assert_eq!(of(spans, "attr_string:http.route"), json!(vec![rows(spans); 3]), "{counts}");
+            // Of 200 records of a request 66 have this number of items.
+            assert_eq!(of(logs, "attr_int:order.items"), json!(vec![rows(logs) / 200 * 66; 3]), "{counts}");
             break;
         }
         assert!(started.elapsed() < Duration::from_secs(40), "{counts}, expected {expected:?}");

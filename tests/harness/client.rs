@@ -113,6 +113,11 @@ impl Client {
                 body: Some(AnyValue {
                     value: Some(Value::StringValue(format!("order {:032x} accepted", self.random.random::<u128>()))),
                 }),
+                attributes: vec![
+                    attribute("order.items", Value::IntValue(i as i64 % 3)),
+                    attribute("order.total", Value::DoubleValue(i as f64 / 4.0)),
+                    attribute("order.paid", Value::BoolValue(i % 2 == 0)),
+                ],
                 ..LogRecord::default()
             })
             .collect();
@@ -173,9 +178,9 @@ fn resource(service: &str) -> Resource {
 }
 
 fn text(key: &str, value: &str) -> KeyValue {
-    KeyValue {
-        key: key.into(),
-        value: Some(AnyValue { value: Some(Value::StringValue(value.into())) }),
-        ..KeyValue::default()
-    }
+    attribute(key, Value::StringValue(value.into()))
+}
+
+fn attribute(key: &str, value: Value) -> KeyValue {
+    KeyValue { key: key.into(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
 }

@@ -14,6 +14,27 @@ import duckdb
 import polars
 from deltalake import DeltaTable, QueryBuilder
 
+# What three engines are asked about columns of attributes, with filters that they prune files by.
+ATTRIBUTES = {
+    "spans": ("attr_string:http.route", "/pay"),
+    "logs": ("attr_int:order.items", 2),
+}
+
+
+def with_attribute(name, table, frame, duck):
+    """Rows with an attribute, by its column and a filter on it: {column: [deltalake, polars, duckdb]}."""
+    column, value = ATTRIBUTES.get(name, (None, None))
+    if column not in frame.columns:
+        return {}
+    sql = f"select count(*) as n from t where \"{column}\" = " + (f"'{value}'" if isinstance(value, str) else str(value))
+    answer = QueryBuilder().register("t", table).execute(sql).read_all()
+    found = [answer.column("n").to_pylist()[0], frame.filter(polars.col(column) == value).height]
+    found.append(duck.execute(sql).fetchone()[0])
+    for other in ["attr_bool:order.paid", "attr_double:order.total"] if name == "logs" else []:
+        assert frame[other].null_count() == frame[column].null_count(), other
+    return {column: found}
+
+
 counts = {}
 for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
     if not (path / "_delta_log").is_dir():
@@ -40,5 +61,6 @@ for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
         "polars": frame.height,
         "duckdb": seen,
         "duckdb_null_offsets": missing,
+        "attributes": with_attribute(path.name, table, frame, duck),
     }
 json.dump(counts, sys.stdout)

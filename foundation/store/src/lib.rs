@@ -31,6 +31,7 @@ mod store;
 mod table;
 #[cfg(test)]
 mod tests;
+mod typed;
 mod ulid;
 mod verify;
 
@@ -55,4 +56,5 @@ pub use table::{
     COLLECTOR, Commit, CompactOptions, Compacted, Condition, Deleted, Pinned, Repaired, Retained, Rows, Snapshot,
     Table, Version,
 };
+pub use typed::TypedOptions;
 pub use verify::{Finding, Verified, VerifyOptions};

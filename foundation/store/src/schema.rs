@@ -9,8 +9,9 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{MapBuilder, MapFieldNames, StringBuilder};
+use arrow::array::{AsArray, MapBuilder, MapFieldNames, RecordBatch, StringArray, StringBuilder};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use arrow::error::ArrowError;
 use serde::{Deserialize, Serialize};
 
 use crate::Resolution;
@@ -156,6 +157,23 @@ pub fn attributes_builder(rows: usize) -> MapBuilder<StringBuilder, StringBuilde
     MapBuilder::with_capacity(Some(names), StringBuilder::new(), StringBuilder::new(), rows)
         .with_keys_field(key_field())
         .with_values_field(value_field())
+}
+
+/// Keys, values, offsets and OTLP types of the rows' own attributes.
+///
+/// # Errors
+/// When `batch` does not have them as the tables do.
+pub(crate) fn attributes_of(
+    batch: &RecordBatch,
+) -> Result<(&StringArray, &StringArray, &[i32], &StringArray), ArrowError> {
+    let map = batch.column_by_name("attributes").and_then(|map| map.as_map_opt());
+    let texts =
+        map.and_then(|map| Some((map.keys().as_string_opt()?, map.values().as_string_opt()?, map.value_offsets())));
+    let types = batch.column_by_name("attribute_types").and_then(|types| types.as_string_opt());
+    match (texts, types) {
+        (Some((keys, values, offsets)), Some(types)) => Ok((keys, values, offsets, types)),
+        _ => Err(ArrowError::SchemaError("no attributes, or not as the tables have them".to_owned())),
+    }
 }
 
 /// Type of `services` and `correlation_ids` of a trace. [`strings_builder`] builds it.

@@ -16,6 +16,7 @@ mod pin;
 mod repair;
 mod rows;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use daymark_model::{LogOffset, TenantId};
@@ -25,6 +26,7 @@ use object_store::path::Path;
 use crate::delta::{LogDir, State};
 use crate::segment::{SegmentFile, SegmentMeta};
 use crate::store::Shared;
+use crate::typed::TypedColumn;
 use crate::{CollectorId, StoreError, TableName};
 
 pub use compact::{CompactOptions, Compacted};
@@ -70,6 +72,8 @@ pub struct Snapshot {
     pub segments: Arc<[Arc<SegmentMeta>]>,
     /// Whether another collector than ours committed `consumed`.
     pub foreign: bool,
+    /// Its columns of attributes, by their names in lower case.
+    pub(crate) typed: Arc<BTreeMap<String, TypedColumn>>,
 }
 
 /// What one commit does, all or nothing.
@@ -94,7 +98,13 @@ impl Snapshot {
         let consumed = state.txns.get(COLLECTOR).map_or(0, |&version| version.max(0) as u64);
         let segments = state.live.values().cloned().collect();
         let foreign = commit::is_foreign(state, ours);
-        Snapshot { version: state.version, consumed: LogOffset(consumed), segments, foreign }
+        Snapshot {
+            version: state.version,
+            consumed: LogOffset(consumed),
+            segments,
+            foreign,
+            typed: Arc::clone(&state.typed),
+        }
     }
 }
 

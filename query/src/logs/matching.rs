@@ -37,6 +37,16 @@ pub(crate) fn columns_of(expr: &Expr, columns: &mut BTreeSet<&'static str>) {
     }
 }
 
+/// The attributes that the search looks for.
+pub(crate) fn attributes_of<'e>(expr: &'e Expr, keys: &mut Vec<&'e str>) {
+    match expr {
+        Expr::Field(Field::Attribute(key), _) => keys.push(key),
+        Expr::All | Expr::Body(_) | Expr::Field(..) => {}
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().for_each(|part| attributes_of(part, keys)),
+        Expr::Not(inner) => attributes_of(inner, keys),
+    }
+}
+
 /// A search bound to the columns of one batch.
 pub(crate) enum Matcher<'a> {
     All,

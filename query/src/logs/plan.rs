@@ -7,7 +7,7 @@ use arrow::array::{BooleanArray, RecordBatch};
 use arrow::error::ArrowError;
 use daymark_store::{BodyQuery, Filter};
 
-use super::matching::{Matcher, columns_of};
+use super::matching::{Matcher, attributes_of, columns_of};
 use super::syntax::{Expr, Pattern};
 
 /// A search as the store understands it: rows match iff they match both.
@@ -73,11 +73,15 @@ fn expr_filter(expr: Expr) -> Filter {
     let mut columns = BTreeSet::new();
     columns_of(&expr, &mut columns);
     let columns: Vec<&str> = columns.into_iter().collect();
+    let mut keys = Vec::new();
+    attributes_of(&expr, &mut keys);
+    let keys: Vec<String> = keys.into_iter().map(str::to_owned).collect();
     let expr = Arc::new(expr);
-    Filter::new(&columns, move |batch: &RecordBatch| {
+    let filter = Filter::new(&columns, move |batch: &RecordBatch| {
         let matcher = Matcher::bind(&expr, batch).map_err(|error| ArrowError::SchemaError(error.to_string()))?;
         Ok((0..batch.num_rows()).map(|row| Some(matcher.matches(row))).collect::<BooleanArray>())
-    })
+    });
+    keys.iter().fold(filter, |filter, key| filter.of_attribute(key))
 }
 
 /// The same question about the body alone, if it is one.

@@ -116,12 +116,14 @@ async fn traces_with_span(
 
 /// Spans whose attribute, or else whose resource's attribute, equals `value` as text.
 fn attribute_filter(key: String, value: String) -> Filter {
-    Filter::new(&["attributes", "resource_attributes"], move |batch: &RecordBatch| {
+    let of = key.clone();
+    let filter = Filter::new(&["attributes", "resource_attributes"], move |batch: &RecordBatch| {
         let columns = maps(batch, "attributes").and_then(|own| Ok((own, maps(batch, "resource_attributes")?)));
         let (own, resource) = columns.map_err(|error| ArrowError::SchemaError(error.to_string()))?;
         let found = |row| entry(own, row, &key).or_else(|| entry(resource, row, &key));
         Ok((0..batch.num_rows()).map(|row| Some(found(row) == Some(value.as_str()))).collect::<BooleanArray>())
-    })
+    });
+    filter.of_attribute(&of)
 }
 
 /// The newest `limit` traces that match.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::segment::{CHECKSUM_BLOCK_BYTES, IndexMeta, SegmentMeta};
+use crate::typed::{TypedColumn, columns_of};
 use crate::{StoreError, TableName};
 
 /// Writes of newer versions may add kinds of actions; what is none of these is left alone.
@@ -72,13 +73,30 @@ impl Metadata {
         }
     }
 
-    /// With the columns of `table` that it lacks, after its own; columns that are written no more, and those that may be
+    /// Its columns of attributes, by their names in lower case.
+    pub(crate) fn typed(&self) -> BTreeMap<String, TypedColumn> {
+        let schema: Value = serde_json::from_str(&self.schema_string).unwrap_or_default();
+        let fields = schema["fields"].as_array().map_or(&[][..], Vec::as_slice);
+        columns_of(fields.iter().filter_map(|field| field["name"].as_str()))
+    }
+
+    /// With the columns of `table` and the columns `typed` of attributes that it lacks, after its own; columns that are written no more, and those that may be
     /// null by now, stay and may be null from here on. None when nothing changes. What is in the table already has null in
     /// the new columns.
-    pub(crate) fn evolved(&self, table: TableName) -> Option<Metadata> {
+    pub(crate) fn evolved<'t>(
+        &self,
+        table: TableName,
+        typed: impl Iterator<Item = &'t TypedColumn>,
+    ) -> Option<Metadata> {
         let mut schema: Value = serde_json::from_str(&self.schema_string).ok()?;
         let fields = schema.get_mut("fields")?.as_array_mut()?;
-        let mut ours = delta_schema(&table.schema());
+        let of_attributes = typed.map(|column| (column.field().name().to_ascii_lowercase(), Arc::new(column.field())));
+        let of_attributes: BTreeMap<String, Arc<Field>> = of_attributes.collect();
+        let known = |name: &String| fields.iter().any(|there| is_named(there, name));
+        let of_attributes = of_attributes.into_iter().filter(|(name, _)| !known(name)).map(|(_, field)| field);
+        let own = table.schema();
+        let mut ours =
+            delta_schema(&Schema::new(own.fields().iter().cloned().chain(of_attributes).collect::<Vec<_>>()));
         let mut added = std::mem::take(ours.get_mut("fields")?.as_array_mut()?);
         let mut changed = false;
         for field in fields.iter_mut().filter(|field| field["nullable"] == false) {
@@ -95,6 +113,11 @@ impl Metadata {
         fields.extend(added);
         Some(Metadata { schema_string: schema.to_string(), ..self.clone() })
     }
+}
+
+/// Whether a column of a Delta schema has this name, given in lower case: engines may not tell the cases apart.
+fn is_named(column: &Value, name: &str) -> bool {
+    column["name"].as_str().is_some_and(|there| there.eq_ignore_ascii_case(name))
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -300,6 +323,7 @@ pub(crate) fn percent_decode(path: &str) -> String {
 fn delta_type(data_type: &DataType) -> Value {
     match data_type {
         DataType::Int32 => json!("integer"),
+        DataType::Boolean => json!("boolean"),
         DataType::Int64 => json!("long"),
         DataType::Float64 => json!("double"),
         DataType::Timestamp(..) => json!("timestamp"),

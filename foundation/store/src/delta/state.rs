@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::action::{Action, Metadata, Protocol, percent_decode, segment_of};
 use crate::segment::SegmentMeta;
+use crate::typed::TypedColumn;
 use crate::{StoreError, TableName};
 
 /// The table at `version`.
@@ -13,6 +14,8 @@ pub(crate) struct State {
     /// `None` before the first commit.
     pub(crate) version: Option<u64>,
     pub(crate) metadata: Option<Metadata>,
+    /// Its columns of attributes, by their names in lower case.
+    pub(crate) typed: Arc<BTreeMap<String, TypedColumn>>,
     /// By path, which is by time of writing.
     pub(crate) live: BTreeMap<String, Arc<SegmentMeta>>,
     /// Removed paths and when, milliseconds, until their files are deleted.
@@ -36,6 +39,7 @@ impl State {
                 return Err(StoreError::UnknownProtocol { table: path.to_owned(), reader, writer });
             }
             if let Some(metadata) = action.meta_data {
+                self.typed = Arc::new(metadata.typed());
                 self.metadata = Some(metadata);
             }
             if let Some(remove) = action.remove {

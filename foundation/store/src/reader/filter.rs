@@ -23,6 +23,8 @@ pub struct Filter {
     test: Arc<Test>,
     /// The value that its one column must equal: lets bloom filters rule out row groups.
     equals: Option<Vec<u8>>,
+    /// The only keys it looks for in `attributes`.
+    attributes: Option<Vec<String>>,
 }
 
 impl fmt::Debug for Filter {
@@ -38,7 +40,7 @@ impl Filter {
         F: Fn(&RecordBatch) -> Result<BooleanArray, ArrowError> + Send + Sync + 'static,
     {
         let columns = columns.iter().map(|&column| column.to_owned()).collect();
-        Filter { columns, test: Arc::new(test), equals: None }
+        Filter { columns, test: Arc::new(test), equals: None, attributes: None }
     }
 
     /// Rows whose text column equals `value`.
@@ -95,6 +97,18 @@ impl Filter {
         let bound = |nanos: u64| i64::try_from(nanos).unwrap_or(i64::MAX);
         let high = if range.end.0 > i64::MAX as u64 { i64::MAX } else { bound(range.end.0) - 1 };
         Filter::integer(table.nanos_column(), bound(range.start.0), high)
+    }
+
+    /// Of the rows' own attributes the test looks only for `key`: other columns of attributes need not be read for it.
+    #[must_use]
+    pub fn of_attribute(mut self, key: &str) -> Filter {
+        self.attributes.get_or_insert_default().push(key.to_owned());
+        self
+    }
+
+    /// The only attributes it looks for, if it says so.
+    pub(super) fn attributes(&self) -> Option<&[String]> {
+        self.attributes.as_deref()
     }
 
     /// Column and value when the filter asks for equality with one value.

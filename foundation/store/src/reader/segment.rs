@@ -17,6 +17,7 @@ use parquet::file::metadata::ParquetMetaData;
 use super::columns::{self, schema_of};
 use super::source;
 use super::{ReadSpec, RowChoice};
+use crate::typed::{self, TypedColumn, restore};
 use crate::{BodyQuery, SegmentMeta, StoreError, Table, TableName};
 
 /// Rows of a batch that is handed out.
@@ -106,7 +107,7 @@ impl Segment {
             builder = builder.with_row_selection(selection);
         }
         let wanted = schema_of(table, spec.columns.as_deref())?;
-        builder = builder.with_projection(self.projection(&footer, &wanted)?);
+        builder = builder.with_projection(self.projection(&footer, &wanted, None)?);
         if !spec.filters.is_empty() {
             builder = builder.with_row_filter(self.row_filter(&footer, table, spec)?);
         }
@@ -117,7 +118,7 @@ impl Segment {
         let stream = builder.build().map_err(|error| StoreError::parquet(&path, error))?;
         let conform = move |batch: parquet::errors::Result<RecordBatch>| {
             let batch = batch.map_err(|error| StoreError::parquet(&path, error))?;
-            Ok(columns::conform(batch, &wanted)?)
+            Ok(columns::conform(restore(batch)?, &wanted)?)
         };
         Ok(stream.map(conform).boxed())
     }
@@ -189,6 +190,15 @@ impl Segment {
         Ok(Arc::clone(source::footer(&self.table, &self.meta).await?.metadata()))
     }
 
+    /// The columns of attributes that the file has.
+    ///
+    /// # Errors
+    /// As [`Segment::read`].
+    pub(crate) async fn typed_columns(&self) -> Result<Vec<TypedColumn>, StoreError> {
+        let footer = source::footer(&self.table, &self.meta).await?;
+        Ok(footer.schema().fields().iter().filter_map(|field| TypedColumn::parse(field.name())).collect())
+    }
+
     fn path(&self) -> String {
         self.table.path_of(&self.meta.path).to_string()
     }
@@ -198,11 +208,18 @@ impl Segment {
         matches!(error, StoreError::Parquet { .. } | StoreError::Object(_))
     }
 
-    /// The columns of `wanted` that the file has.
-    fn projection(&self, footer: &ArrowReaderMetadata, wanted: &Schema) -> Result<ProjectionMask, ArrowError> {
+    /// The columns of `wanted` that the file has, with those that [`restore`] needs for them: of all attributes, or of
+    /// those named.
+    fn projection(
+        &self,
+        footer: &ArrowReaderMetadata,
+        wanted: &Schema,
+        attributes: Option<&[String]>,
+    ) -> Result<ProjectionMask, ArrowError> {
         let there = columns::present(wanted, footer.schema(), self.table.name().nanos_column());
         let roots = there.iter().map(|column| footer.schema().index_of(column)).collect::<Result<Vec<_>, _>>()?;
-        Ok(ProjectionMask::roots(footer.parquet_schema(), roots))
+        let typed = typed::needed(wanted, footer.schema(), attributes);
+        Ok(ProjectionMask::roots(footer.parquet_schema(), roots.into_iter().chain(typed)))
     }
 
     fn row_filter(
@@ -214,9 +231,9 @@ impl Segment {
         let mut predicates: Vec<Box<dyn ArrowPredicate>> = Vec::with_capacity(spec.filters.len());
         for filter in &spec.filters {
             let wanted = schema_of(table, Some(filter.columns()))?;
-            let mask = self.projection(footer, &wanted)?;
+            let mask = self.projection(footer, &wanted, filter.attributes())?;
             let filter = filter.clone();
-            let test = move |batch| filter.test(&columns::conform(batch, &wanted)?);
+            let test = move |batch| filter.test(&columns::conform(restore(batch)?, &wanted)?);
             predicates.push(Box::new(ArrowPredicateFn::new(mask, test)));
         }
         Ok(RowFilter::new(predicates))

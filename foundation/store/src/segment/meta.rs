@@ -6,6 +6,8 @@ use std::sync::Arc;
 use daymark_model::{LogOffset, TimeRange, UnixNanos};
 use serde_json::Value;
 
+use crate::typed::TypedColumn;
+
 /// Bytes of a Parquet file that one checksum covers.
 pub const CHECKSUM_BLOCK_BYTES: usize = 1 << 20;
 
@@ -71,6 +73,8 @@ pub struct IndexMeta {
 #[derive(Clone, Debug)]
 pub struct SegmentFile {
     pub(crate) meta: SegmentMeta,
+    /// Columns of attributes that the file has.
+    pub(crate) typed: Vec<TypedColumn>,
 }
 
 impl SegmentFile {

@@ -12,9 +12,13 @@ use parquet::schema::types::ColumnPath;
 
 use super::SegmentOptions;
 use crate::TableName;
+use crate::typed::{Kind, TypedColumn};
 
 /// Largest dictionary of a column in a row group; beyond, values are stored plain.
 const DICTIONARY_BYTES: usize = 512 << 10;
+/// The same for attributes that are whole numbers: beyond, their bytes are split, which a dictionary of thousands does
+/// not beat.
+const INTEGER_DICTIONARY_BYTES: usize = 16 << 10;
 /// A page ends at this size even before its rows are full.
 const PAGE_BYTES: usize = 256 << 10;
 /// Rows of a page of a table sorted by series: its pages all span the same time, and long ones compress best.
@@ -30,6 +34,7 @@ pub(crate) const BLOOM_COLUMNS: [&str; 2] = ["trace_id", "correlation_id"];
 /// The writer's properties for `table`.
 pub(super) fn writer_properties(
     table: TableName,
+    schema: &Schema,
     rows: usize,
     options: &SegmentOptions,
 ) -> Result<WriterProperties, ParquetError> {
@@ -46,14 +51,13 @@ pub(super) fn writer_properties(
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_statistics_truncate_length(Some(BOUND_BYTES))
         .set_column_index_truncate_length(Some(BOUND_BYTES));
-    let schema = table.schema();
     for field in schema.fields() {
         builder = column(builder, field.name(), field.data_type());
     }
     for times in [table.time_column(), table.nanos_column()] {
         builder = builder.set_column_statistics_enabled(ColumnPath::from(times), EnabledStatistics::Page);
     }
-    for id in BLOOM_COLUMNS.into_iter().filter(|id| has(&schema, id)) {
+    for id in BLOOM_COLUMNS.into_iter().filter(|id| has(schema, id)) {
         let id = ColumnPath::from(id);
         builder = builder
             .set_column_bloom_filter_enabled(id.clone(), true)
@@ -72,6 +76,9 @@ fn column(builder: WriterPropertiesBuilder, name: &str, data_type: &DataType) ->
     let plain = |builder: WriterPropertiesBuilder, encoding| {
         builder.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path.clone(), encoding)
     };
+    if let Some(TypedColumn { kind, .. }) = TypedColumn::parse(name) {
+        return typed_column(builder, path, kind);
+    }
     match (name, data_type) {
         ("body" | "events" | "links", _) => plain(builder, Encoding::DELTA_LENGTH_BYTE_ARRAY),
         (_, DataType::Timestamp(..) | DataType::Int64) => plain(builder, Encoding::DELTA_BINARY_PACKED),
@@ -94,5 +101,16 @@ fn column(builder: WriterPropertiesBuilder, name: &str, data_type: &DataType) ->
             builder.set_column_statistics_enabled(leaf, EnabledStatistics::None)
         }
         _ => builder,
+    }
+}
+
+/// Dictionaries while they are small; beyond, what measures best.
+fn typed_column(builder: WriterPropertiesBuilder, path: ColumnPath, kind: Kind) -> WriterPropertiesBuilder {
+    match kind {
+        Kind::String => builder.set_column_encoding(path, Encoding::DELTA_LENGTH_BYTE_ARRAY),
+        Kind::Int => builder
+            .set_column_dictionary_page_size_limit(path.clone(), INTEGER_DICTIONARY_BYTES)
+            .set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT),
+        Kind::Double | Kind::Bool => builder,
     }
 }

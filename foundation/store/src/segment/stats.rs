@@ -22,8 +22,7 @@ pub(super) struct SegmentStats {
 }
 
 /// Sums up the row groups of `footer`.
-pub(super) fn segment_stats(table: TableName, footer: &ParquetMetaData) -> SegmentStats {
-    let schema = table.schema();
+pub(super) fn segment_stats(table: TableName, schema: &Schema, footer: &ParquetMetaData) -> SegmentStats {
     let mut min = Map::new();
     let mut max = Map::new();
     let mut nulls = Map::new();
@@ -48,8 +47,8 @@ pub(super) fn segment_stats(table: TableName, footer: &ParquetMetaData) -> Segme
         stats.insert("maxValues".to_owned(), Value::Object(max));
     }
     stats.insert("nullCount".to_owned(), Value::Object(nulls));
-    let (first, last) = integer_bounds(footer, &schema, table.nanos_column()).unwrap_or((0, u64::MAX));
-    let (first_offset, last_offset) = integer_bounds(footer, &schema, "log_offset").unwrap_or((0, 0));
+    let (first, last) = integer_bounds(footer, schema, table.nanos_column()).unwrap_or((0, u64::MAX));
+    let (first_offset, last_offset) = integer_bounds(footer, schema, "log_offset").unwrap_or((0, 0));
     SegmentStats {
         time: (UnixNanos(first), UnixNanos(last)),
         offsets: (LogOffset(first_offset), LogOffset(last_offset)),
@@ -60,6 +59,7 @@ pub(super) fn segment_stats(table: TableName, footer: &ParquetMetaData) -> Segme
 #[derive(Clone, Copy, PartialEq)]
 enum BoundKind {
     Text,
+    Truth,
     Integer,
     Double,
     Micros,
@@ -68,6 +68,7 @@ enum BoundKind {
 fn bound_kind(data_type: &DataType) -> Option<BoundKind> {
     match data_type {
         DataType::Utf8 => Some(BoundKind::Text),
+        DataType::Boolean => Some(BoundKind::Truth),
         DataType::Int32 | DataType::Int64 => Some(BoundKind::Integer),
         DataType::Float64 => Some(BoundKind::Double),
         DataType::Timestamp(..) => Some(BoundKind::Micros),
@@ -78,6 +79,7 @@ fn bound_kind(data_type: &DataType) -> Option<BoundKind> {
 #[derive(Clone, PartialEq, PartialOrd)]
 enum Bound {
     Text(String),
+    Truth(bool),
     Integer(i64),
     Double(f64),
     Micros(i64),
@@ -87,6 +89,7 @@ impl Bound {
     fn json(self) -> Value {
         match self {
             Bound::Text(text) => json!(text),
+            Bound::Truth(value) => json!(value),
             Bound::Integer(value) => json!(value),
             Bound::Double(value) => json!(value),
             Bound::Micros(micros) => {
@@ -132,6 +135,10 @@ fn chunk_bounds(stats: &Statistics, kind: BoundKind) -> (Option<Bound>, Option<B
     let double = |&value: &f64| value.is_finite().then_some(Bound::Double(value));
     match stats {
         Statistics::ByteArray(stats) => (stats.min_opt().and_then(text), stats.max_opt().and_then(text)),
+        Statistics::Boolean(stats) => {
+            let truth = |value: Option<&bool>| value.copied().map(Bound::Truth);
+            (truth(stats.min_opt()), truth(stats.max_opt()))
+        }
         Statistics::Int64(stats) => (stats.min_opt().and_then(integer), stats.max_opt().and_then(integer)),
         Statistics::Int32(stats) => {
             let small = |value: Option<&i32>| value.map(|&value| Bound::Integer(i64::from(value)));

@@ -1,5 +1,7 @@
 //! Writing a segment: Parquet file and text index, both durable before it can be published.
 
+use std::sync::Arc;
+
 use arrow::array::{AsArray, RecordBatch};
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
@@ -12,6 +14,7 @@ use super::properties::writer_properties;
 use super::stats::segment_stats;
 use super::{IndexMeta, SegmentFile, SegmentMeta, checksums};
 use crate::index::IndexBuilder;
+use crate::typed::{Layout, TypedColumn, TypedOptions};
 use crate::ulid::new_ulid;
 use crate::{StoreError, Table, TableName};
 
@@ -35,11 +38,20 @@ pub struct SegmentOptions {
     pub index_page_rows: u32,
     /// Whether the bodies of logs get a text index.
     pub index: bool,
+    /// Which attributes get a column of their own.
+    pub typed: TypedOptions,
 }
 
 impl Default for SegmentOptions {
     fn default() -> SegmentOptions {
-        SegmentOptions { zstd_level: 1, row_group_rows: 128 << 10, page_rows: 2048, index_page_rows: 1024, index: true }
+        SegmentOptions {
+            zstd_level: 1,
+            row_group_rows: 128 << 10,
+            page_rows: 2048,
+            index_page_rows: 1024,
+            index: true,
+            typed: TypedOptions::default(),
+        }
     }
 }
 
@@ -68,35 +80,37 @@ pub async fn write_segment_from(
     batches: impl Stream<Item = Result<RecordBatch, StoreError>> + Unpin,
     options: SegmentOptions,
 ) -> Result<SegmentFile, StoreError> {
+    write_segment_with(table, rows, batches, options, Vec::new()).await
+}
+
+/// As [`write_segment_from`]; the attributes of `also` get columns of their own, too.
+pub(crate) async fn write_segment_with(
+    table: &Table,
+    rows: usize,
+    batches: impl Stream<Item = Result<RecordBatch, StoreError>> + Unpin,
+    options: SegmentOptions,
+    also: Vec<TypedColumn>,
+) -> Result<SegmentFile, StoreError> {
     let name = table.name();
+    let known = table.known_snapshot().typed;
     let stem = new_ulid(table.shared().options.clock.now());
     let index_page_rows = options.index_page_rows;
     let path = format!("{stem}.parquet");
     let (sender, mut receiver) = mpsc::channel::<RecordBatch>(BATCHES_AHEAD);
     let work = tokio::task::spawn_blocking(move || {
-        let parquet = |error| StoreError::parquet(&path, error);
-        let mut bytes = Vec::new();
-        let properties = writer_properties(name, rows, &options).map_err(parquet)?;
-        let mut writer = ArrowWriter::try_new(&mut bytes, name.schema(), Some(properties)).map_err(parquet)?;
-        let indexed = options.index && name == TableName::Logs;
-        let mut index = indexed.then(|| IndexBuilder::new(options.index_page_rows.max(1))).transpose()?;
-        let mut group_bytes = 0;
+        let mut encoder: Option<Encoder> = None;
         while let Some(batch) = receiver.blocking_recv() {
             check_schema(name, std::slice::from_ref(&batch))?;
-            let batch_bytes = batch.get_array_memory_size();
-            if group_bytes + batch_bytes > GROUP_BYTES {
-                writer.flush().map_err(parquet)?;
-                group_bytes = 0;
-            }
-            group_bytes += batch_bytes;
-            writer.write(&batch).map_err(parquet)?;
-            let bodies = batch.column_by_name("body").and_then(|bodies| bodies.as_string_opt::<i32>());
-            if let (Some(index), Some(bodies)) = (&mut index, bodies) {
-                index.add(bodies)?;
-            }
+            let encoder = match &mut encoder {
+                Some(encoder) => encoder,
+                None => {
+                    let layout = Layout::choose(name, &batch, &also, &known, &options.typed);
+                    encoder.insert(Encoder::new(name, path.clone(), layout, rows, &options)?)
+                }
+            };
+            encoder.write(&batch)?;
         }
-        let footer = writer.close().map_err(parquet)?;
-        Ok::<_, StoreError>(Encoded { bytes, footer, index: index.map(IndexBuilder::finish).transpose()? })
+        encoder.ok_or(StoreError::EmptySegment)?.finish()
     });
     let read = feed(batches, sender).await;
     let encoded = work.await.map_err(|error| StoreError::background(&error))?;
@@ -121,16 +135,66 @@ pub(crate) async fn feed(
     Ok(())
 }
 
+/// Writes the rows of one file to memory.
+struct Encoder {
+    path: String,
+    layout: Layout,
+    writer: ArrowWriter<Vec<u8>>,
+    index: Option<IndexBuilder>,
+    group_bytes: usize,
+}
+
+impl Encoder {
+    fn new(
+        table: TableName,
+        path: String,
+        layout: Layout,
+        rows: usize,
+        options: &SegmentOptions,
+    ) -> Result<Encoder, StoreError> {
+        let opened = writer_properties(table, layout.schema(), rows, options)
+            .and_then(|properties| ArrowWriter::try_new(Vec::new(), Arc::clone(layout.schema()), Some(properties)));
+        let writer = opened.map_err(|error| StoreError::parquet(&path, error))?;
+        let indexed = options.index && table == TableName::Logs;
+        let index = indexed.then(|| IndexBuilder::new(options.index_page_rows.max(1))).transpose()?;
+        Ok(Encoder { path, layout, writer, index, group_bytes: 0 })
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
+        let batch_bytes = batch.get_array_memory_size();
+        if self.group_bytes + batch_bytes > GROUP_BYTES {
+            self.writer.flush().map_err(|error| StoreError::parquet(&self.path, error))?;
+            self.group_bytes = 0;
+        }
+        self.group_bytes += batch_bytes;
+        let split = self.layout.split(batch)?;
+        self.writer.write(&split).map_err(|error| StoreError::parquet(&self.path, error))?;
+        let bodies = batch.column_by_name("body").and_then(|bodies| bodies.as_string_opt::<i32>());
+        if let (Some(index), Some(bodies)) = (&mut self.index, bodies) {
+            index.add(bodies)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Encoded, StoreError> {
+        let footer = self.writer.finish().map_err(|error| StoreError::parquet(&self.path, error))?;
+        let bytes = std::mem::take(self.writer.inner_mut());
+        let index = self.index.map(IndexBuilder::finish).transpose()?;
+        Ok(Encoded { bytes, footer, index, layout: self.layout })
+    }
+}
+
 /// A segment in memory, compressed.
 struct Encoded {
     bytes: Vec<u8>,
+    layout: Layout,
     footer: ParquetMetaData,
     index: Option<Vec<u8>>,
 }
 
 /// Makes the files durable.
 async fn store(table: &Table, stem: &str, encoded: Encoded, rows_per_page: u32) -> Result<SegmentFile, StoreError> {
-    let Encoded { bytes, footer, index } = encoded;
+    let Encoded { bytes, layout, footer, index } = encoded;
     let path = format!("{stem}.parquet");
     let size = bytes.len() as u64;
     let checksums = checksums(&bytes);
@@ -141,7 +205,7 @@ async fn store(table: &Table, stem: &str, encoded: Encoded, rows_per_page: u32) 
         index_meta = Some(IndexMeta { path: path.clone(), bytes: packed.len() as u64, rows_per_page });
         put(table, &path, packed.into()).await?;
     }
-    let stats = segment_stats(table.name(), &footer);
+    let stats = segment_stats(table.name(), layout.schema(), &footer);
     let meta = SegmentMeta {
         path,
         rows: footer.file_metadata().num_rows().max(0) as u64,
@@ -153,7 +217,7 @@ async fn store(table: &Table, stem: &str, encoded: Encoded, rows_per_page: u32) 
         checksums,
         stats: stats.json.into(),
     };
-    Ok(SegmentFile { meta })
+    Ok(SegmentFile { meta, typed: layout.into_columns() })
 }
 
 async fn put(table: &Table, path: &str, bytes: Bytes) -> Result<(), StoreError> {

@@ -9,6 +9,7 @@ use object_store::{ObjectStore, PutMode};
 use super::{COLLECTOR, Snapshot, Table};
 use crate::delta::{Action, Add, Metadata, Protocol, Remove, State, Txn, add_of, commit_path, encode_commit};
 use crate::segment::SegmentFile;
+use crate::typed::TypedColumn;
 use crate::ulid::new_ulid;
 use crate::{CollectorId, StoreError, TableName};
 
@@ -96,14 +97,21 @@ impl Change {
     }
 
     /// The actions that bring `state` to the next version.
+    /// Columns of attributes that its files have.
+    fn typed(&self) -> impl Iterator<Item = &TypedColumn> {
+        self.add.iter().flat_map(|file| &file.typed)
+    }
+
     fn actions(&self, state: &State, name: TableName, now_ms: i64, ours: Option<&CollectorId>) -> Vec<Action> {
         let mut actions = Vec::with_capacity(self.add.len() + self.remove.len() + 4);
         if state.version.is_none() {
             let id = table_id();
             actions.push(Action { protocol: Some(Protocol::OURS), ..Action::default() });
-            actions.push(Action { meta_data: Some(Metadata::new(name, id, now_ms)), ..Action::default() });
+            let metadata = Metadata::new(name, id, now_ms);
+            let metadata = metadata.evolved(name, self.typed()).unwrap_or(metadata);
+            actions.push(Action { meta_data: Some(metadata), ..Action::default() });
         }
-        if let Some(evolved) = state.metadata.as_ref().and_then(|metadata| metadata.evolved(name)) {
+        if let Some(evolved) = state.metadata.as_ref().and_then(|metadata| metadata.evolved(name, self.typed())) {
             actions.push(Action { meta_data: Some(evolved), ..Action::default() });
         }
         if let Some(consumes) = &self.txn {

@@ -18,8 +18,9 @@ use futures::{StreamExt, TryStreamExt};
 use super::Table;
 use super::commit::Change;
 use crate::reader::Segment;
-use crate::segment::{SegmentMeta, write_segment_from};
+use crate::segment::{SegmentMeta, write_segment_with};
 use crate::series::has_text;
+use crate::typed::TypedColumn;
 use crate::{ReadSpec, SegmentOptions, StoreError, TableName};
 
 use join::{Input, Join};
@@ -112,6 +113,7 @@ impl Table {
             }
         };
         let rows: u64 = inputs.iter().map(|input| input.rows).sum();
+        let typed = self.typed_columns(&inputs).await?;
         let opened = match self.inner.name.is_sorted_by_series() {
             true => self.joined(&inputs).await,
             false => {
@@ -120,7 +122,7 @@ impl Table {
         };
         let written = match opened {
             Ok((batches, read)) => {
-                let merger = write_segment_from(self, rows as usize, batches, options.segment.clone()).await;
+                let merger = write_segment_with(self, rows as usize, batches, options.segment.clone(), typed).await;
                 merger.map(|merger| (merger, read.load(Relaxed)))
             }
             Err(error) => Err(error),
@@ -149,6 +151,17 @@ impl Table {
             Err(StoreError::NotLive { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The columns of attributes that any of the inputs has, each once.
+    async fn typed_columns(&self, inputs: &[Arc<SegmentMeta>]) -> Result<Vec<TypedColumn>, StoreError> {
+        let mut columns: Vec<TypedColumn> = Vec::new();
+        for input in inputs {
+            let there = Segment::new(self.clone(), Arc::clone(input)).typed_columns().await?;
+            let new: Vec<TypedColumn> = there.into_iter().filter(|column| !columns.contains(column)).collect();
+            columns.extend(new);
+        }
+        Ok(columns)
     }
 
     /// The rows of each input, in file order.

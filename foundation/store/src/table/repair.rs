@@ -120,7 +120,8 @@ impl Table {
         let index = IndexMeta { path: path.clone(), bytes: packed.len() as u64, rows_per_page: rows_per_page.max(1) };
         self.inner.shared.objects.put_opts(&self.path_of(&path), packed.into(), PutMode::Create.into()).await?;
         let meta = SegmentMeta { index: Some(index.clone()), ..(**segment).clone() };
-        self.apply_change(Change { update: vec![SegmentFile { meta }], ..Change::default() }).await?;
+        self.apply_change(Change { update: vec![SegmentFile { meta, typed: Vec::new() }], ..Change::default() })
+            .await?;
         Ok(index)
     }
 }

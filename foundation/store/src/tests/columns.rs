@@ -44,7 +44,7 @@ async fn publish_old(table: &Table, batch: &RecordBatch, lacking: &HashSet<Strin
         stats: format!(r#"{{"numRecords":{}}}"#, batch.num_rows()).into(),
     };
     table.shared().objects.put(&table.path_of(&meta.path), bytes.into()).await.unwrap();
-    table.commit(Commit::publish(vec![SegmentFile { meta }], LogOffset(consumed))).await.unwrap();
+    table.commit(Commit::publish(vec![SegmentFile { meta, typed: Vec::new() }], LogOffset(consumed))).await.unwrap();
 }
 
 /// Two rows with a value in each column that may be null and is a text.

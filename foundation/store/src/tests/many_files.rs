@@ -20,7 +20,7 @@ fn unwritten(number: u64) -> SegmentFile {
         checksums: [].into(),
         stats: stats.into(),
     };
-    SegmentFile { meta }
+    SegmentFile { meta, typed: Vec::new() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

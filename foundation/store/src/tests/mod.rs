@@ -15,5 +15,6 @@ mod remote;
 mod samples;
 mod shared_store;
 mod sim;
+mod typed;
 mod upkeep;
 mod verify;

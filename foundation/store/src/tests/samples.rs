@@ -91,7 +91,7 @@ pub(super) fn texts(values: &[&str]) -> ArrayRef {
     Arc::new(StringArray::from(values.to_vec()))
 }
 
-fn micros(nanos: &[u64]) -> ArrayRef {
+pub(super) fn micros(nanos: &[u64]) -> ArrayRef {
     let micros = TimestampMicrosecondArray::from_iter_values(nanos.iter().map(|&nanos| UnixNanos(nanos).micros()));
     Arc::new(micros.with_timezone("UTC"))
 }
