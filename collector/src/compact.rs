@@ -41,7 +41,7 @@ pub(crate) async fn run(shared: Arc<Shared>, drain: Drain) {
 async fn compact(shared: &Shared, skipped: &mut Skipped) -> Result<(), StoreError> {
     for tenant in shared.own_tenants().await? {
         for table in TableName::ALL {
-            let hours = shared.options.retention.hours(table);
+            let hours = shared.options.retention.hours_of(&tenant, table);
             let mut options = shared.options.compact.for_table(table);
             options.window_ns = options.window_ns.min((hours.saturating_mul(HOUR_NS) / RETENTION_PARTS).max(1));
             let skip = skipped.entry((tenant.clone(), table)).or_default();

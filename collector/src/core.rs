@@ -20,7 +20,7 @@ use crate::dedup::Dedup;
 use crate::error::CollectorError;
 use crate::tenant::{TABLES, Tenant};
 use crate::vitals::{Stage, Vitals};
-use crate::{CollectorOptions, tenant};
+use crate::{CollectorOptions, storage, tenant};
 
 /// How long the applier steps aside for a waiting hot read before it takes the lock again.
 const YIELD: Duration = Duration::from_micros(50);
@@ -44,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) published: AtomicU64,
     /// Tenants whose tables another collector writes: nothing is taken for them, and their tables are left alone.
     pub(crate) foreign: BTreeSet<TenantId>,
+    pub(crate) storage: storage::Newest,
     pub(crate) failure: watch::Sender<Option<Arc<CollectorError>>>,
     core: Mutex<Core>,
     seal_queued: Condvar,
@@ -107,6 +108,7 @@ impl Shared {
             consumed_at_start,
             published: published.0.into(),
             foreign,
+            storage: storage::Newest::default(),
             failure: watch::Sender::new(None),
             core: Mutex::new(Core {
                 tenants,

@@ -9,9 +9,9 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use daymark_guard::fault::{self, Fault};
 use daymark_guard::{Clock, Drain, Health, HealthOptions};
-use daymark_log::{IngestLog, RealFileSystem, Recovered};
-use daymark_model::{Ledger, LogOffset, Refusal};
-use daymark_store::{CollectorStatus, HotError, HotRequest, HotRows, HotSource, Store, StoreOptions};
+use daymark_log::{IngestLog, LogStats, RealFileSystem, Recovered};
+use daymark_model::{Ledger, LogOffset, Refusal, UnixNanos};
+use daymark_store::{CollectorStatus, HotError, HotRequest, HotRows, HotSource, Store, StoreOptions, Usage};
 use daymark_wire::{Heartbeat, Ingest, IngestAnswer, IngestRequest};
 
 use crate::agents::Declared;
@@ -22,7 +22,7 @@ use crate::error::CollectorError;
 use crate::pipeline::{Applier, accept};
 use crate::tenant::Unread;
 use crate::vitals::Vitals;
-use crate::{CollectorOptions, compact, dedup_file, health, internal, lookup, lost, retain, seal};
+use crate::{CollectorOptions, compact, dedup_file, exposition, health, internal, lookup, lost, retain, seal, storage};
 
 /// What a client is told when it should come again, milliseconds.
 const RETRY_AFTER_MS: u64 = 1_000;
@@ -184,6 +184,17 @@ impl CollectorHandle {
         internal::router(self.clone())
     }
 
+    /// Its figures in the Prometheus text format. No tenant is named.
+    pub async fn exposition(&self) -> String {
+        exposition::text(self).await
+    }
+
+    /// The time, the log's figures, and failed attempts of the seal under way.
+    pub(crate) fn figures(&self) -> (UnixNanos, LogStats, u32) {
+        let failed = self.shared.vitals.failing_seal().map_or(0, |failing| failing.attempts);
+        (self.shared.clock.now(), self.shared.log.stats(), failed)
+    }
+
     /// The collector's ledger, for the receivers in front of it.
     pub fn ledger(&self) -> Ledger {
         self.shared.ledger.clone()
@@ -271,6 +282,10 @@ impl HotSource for CollectorHandle {
         tokio::task::spawn_blocking(move || status(&shared))
             .await
             .map_err(|_| HotError::Unreachable("status was not finished".into()))
+    }
+
+    async fn storage(&self) -> Result<Usage, HotError> {
+        storage::usage(&self.shared).await.map_err(|error| HotError::Unreachable(error.to_string()))
     }
 }
 

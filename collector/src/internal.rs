@@ -1,4 +1,4 @@
-//! The collector's rows and state for other processes: `POST /internal/v1/hot`, `GET /internal/v1/status`.
+//! The collector's rows and state for other processes: `POST /internal/v1/hot`, `GET /internal/v1/status` and `/storage`.
 //!
 //! A hot answer is an Arrow IPC stream with the headers `daymark-through` and `daymark-behind`; 409 with `{"needed": offset}` says that the
 //! caller's snapshot is too old. The caller is `daymark_store::HttpHotSource`.
@@ -17,7 +17,11 @@ use daymark_store::{BEHIND_HEADER, HotError, HotRequest, HotSource, StaleBody, T
 use crate::CollectorHandle;
 
 pub(crate) fn router(handle: CollectorHandle) -> Router {
-    Router::new().route("/internal/v1/hot", post(hot)).route("/internal/v1/status", get(status)).with_state(handle)
+    Router::new()
+        .route("/internal/v1/hot", post(hot))
+        .route("/internal/v1/status", get(status))
+        .route("/internal/v1/storage", get(storage))
+        .with_state(handle)
 }
 
 async fn hot(State(handle): State<CollectorHandle>, Json(request): Json<HotRequest>) -> Response {
@@ -47,6 +51,13 @@ async fn hot(State(handle): State<CollectorHandle>, Json(request): Json<HotReque
 async fn status(State(handle): State<CollectorHandle>) -> Response {
     match handle.status().await {
         Ok(status) => Json(status).into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
+    }
+}
+
+async fn storage(State(handle): State<CollectorHandle>) -> Response {
+    match handle.storage().await {
+        Ok(usage) => Json(usage).into_response(),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
     }
 }

@@ -21,6 +21,7 @@ mod decode;
 mod dedup;
 mod dedup_file;
 mod error;
+mod exposition;
 mod handle;
 mod health;
 mod internal;
@@ -35,6 +36,7 @@ mod retain;
 mod rollup;
 mod seal;
 mod stitch;
+mod storage;
 mod tenant;
 mod vitals;
 

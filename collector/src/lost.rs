@@ -5,7 +5,7 @@
 
 use daymark_log::{Damage, Frame};
 use daymark_model::UnixNanos;
-use daymark_store::{Lost, TableName};
+use daymark_store::Lost;
 
 use crate::core::Shared;
 use crate::error::CollectorError;
@@ -46,7 +46,7 @@ pub(crate) fn of_frame(frame: &Frame, error: &CollectorError, now: UnixNanos) ->
 
 /// Notes what was found, and forgets what every table has dropped by now anyhow.
 pub(crate) async fn note(shared: &Shared, found: Vec<Lost>) {
-    let hours = TableName::ALL.map(|table| shared.options.retention.hours(table)).into_iter().max().unwrap_or(0);
+    let hours = shared.options.retention.longest_hours();
     let forget = shared.clock.now().minus(hours.saturating_mul(HOUR_NS));
     if let Err(error) = shared.store.note_lost(found, forget).await {
         tracing::error!(%error, "what was lost to damage is not noted: answers will not say so");

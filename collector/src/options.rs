@@ -1,13 +1,14 @@
 //! What an operator can set on the collector. Every limit of the crate is here, with its unit and default.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use daymark_guard::watchdog::{Pulse, Stall};
 use daymark_guard::{MemoryGate, QuotaLimits, Quotas, SystemClock};
 use daymark_log::LogOptions;
-use daymark_store::CompactOptions;
-use serde::{Deserialize, Serialize};
+use daymark_model::TenantId;
+use daymark_store::{CompactOptions, TableName};
 
 /// Options of the collector. `Default` suits one machine with a few GiB of memory.
 #[derive(Clone, Debug)]
@@ -83,6 +84,8 @@ pub struct CollectorOptions {
     /// A read waits so long for what was durable when it came to become visible, milliseconds. Beyond, its receipt says
     /// that newer rows are still being applied.
     pub read_wait_ms: u64,
+    /// What the tables take is looked at again after so long, milliseconds.
+    pub storage_max_age_ms: u64,
     /// A worker that has work and makes no progress for this long is stalled, milliseconds; 0 to never say so.
     pub watchdog_stall_ms: u64,
     /// What is done then, before the collector fails. The program ends the process.
@@ -129,6 +132,7 @@ impl CollectorOptions {
             quotas: Quotas::new(QuotaLimits::default(), Arc::new(SystemClock)),
             ack_timeout_ms: 30_000,
             read_wait_ms: 300,
+            storage_max_age_ms: 5_000,
             watchdog_stall_ms: 300_000,
             on_stall: |_, _| {},
         }
@@ -136,8 +140,7 @@ impl CollectorOptions {
 }
 
 /// How long rows of each table are kept, in hours of event time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Spans.
     pub spans_hours: u64,
@@ -153,6 +156,10 @@ pub struct Retention {
     pub metrics_1h_hours: u64,
     /// Rollups in windows of a day.
     pub metrics_1d_hours: u64,
+    /// Other hours for a table, of one tenant or (`None`) of every tenant that has none of its own.
+    pub exceptions: BTreeMap<(Option<TenantId>, TableName), u64>,
+    /// After so many hours a segment of logs loses its text index and is scanned by searches; 0 keeps it as long as rows.
+    pub index_hours: u64,
     /// How often old rows are looked for, seconds.
     pub check_interval_s: u64,
 }
@@ -167,6 +174,8 @@ impl Default for Retention {
             metrics_1m_hours: 95 * 24,
             metrics_1h_hours: 400 * 24,
             metrics_1d_hours: 1_830 * 24,
+            exceptions: BTreeMap::new(),
+            index_hours: 0,
             check_interval_s: 300,
         }
     }

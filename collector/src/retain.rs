@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daymark_guard::Drain;
+use daymark_model::TenantId;
 use daymark_store::TableName;
 
 use crate::core::Shared;
@@ -34,7 +35,16 @@ pub(crate) async fn retain(shared: &Shared) -> Result<(), CollectorError> {
     let now = shared.clock.now();
     for tenant in shared.own_tenants().await? {
         for table in TableName::ALL {
-            let older_than = now.minus(shared.options.retention.hours(table).saturating_mul(HOUR_NS));
+            let retention = &shared.options.retention;
+            let older_than = now.minus(retention.hours_of(&tenant, table).saturating_mul(HOUR_NS));
+            let index_ns = retention.index_hours.saturating_mul(HOUR_NS);
+            if table == TableName::Logs && index_ns > 0 {
+                match shared.store.table(&tenant, table).drop_indexes(now.minus(index_ns)).await {
+                    Ok(0) => {}
+                    Ok(segments) => tracing::info!(%tenant, %table, segments, "text indexes of old rows dropped"),
+                    Err(error) => tracing::warn!(%tenant, %table, %error, "text indexes of old rows not dropped yet"),
+                }
+            }
             match shared.store.table(&tenant, table).retain(older_than).await {
                 Ok(dropped) if dropped.segments > 0 => {
                     tracing::info!(%tenant, %table, segments = dropped.segments, rows = dropped.rows, "old rows dropped");
@@ -49,8 +59,24 @@ pub(crate) async fn retain(shared: &Shared) -> Result<(), CollectorError> {
 }
 
 impl Retention {
-    /// How long rows of `table` are kept, hours.
-    pub fn hours(&self, table: TableName) -> u64 {
+    /// How long rows of `table` are kept for `tenant`, hours: its own exception, else everybody's, else the default. Of
+    /// `series` there is none: its rows stay as long as any that refers to them, which may be of the end of the day.
+    pub fn hours_of(&self, tenant: &TenantId, table: TableName) -> u64 {
+        if table == TableName::Series {
+            let of_metrics = TableName::METRICS.map(|table| self.hours_of(tenant, table));
+            return of_metrics.into_iter().max().unwrap_or(0).saturating_add(24);
+        }
+        let exception = |of: Option<TenantId>| self.exceptions.get(&(of, table)).copied();
+        exception(Some(tenant.clone())).or_else(|| exception(None)).unwrap_or_else(|| self.default_hours(table))
+    }
+
+    /// How long any row is kept at most, hours.
+    pub(crate) fn longest_hours(&self) -> u64 {
+        let defaults = TableName::ALL.map(|table| self.default_hours(table));
+        self.exceptions.values().copied().chain(defaults).max().unwrap_or(0).saturating_add(24)
+    }
+
+    fn default_hours(&self, table: TableName) -> u64 {
         match table {
             TableName::Spans => self.spans_hours,
             TableName::Logs => self.logs_hours,
@@ -59,8 +85,7 @@ impl Retention {
             TableName::Metrics1m => self.metrics_1m_hours,
             TableName::Metrics1h => self.metrics_1h_hours,
             TableName::Metrics1d => self.metrics_1d_hours,
-            // As long as any row that refers to it, which may be of the end of the day.
-            TableName::Series => TableName::METRICS.map(|table| self.hours(table)).into_iter().max().unwrap_or(0) + 24,
+            TableName::Series => 0,
         }
     }
 }

@@ -1,5 +1,9 @@
 //! The command line.
 
+mod admission;
+pub(crate) mod data;
+pub(crate) mod dead_letters;
+mod store;
 pub(crate) mod store_command;
 
 use std::net::SocketAddr;
@@ -7,11 +11,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-mod admission;
-pub(crate) mod dead_letters;
-mod store;
-
 pub(crate) use admission::{AdmissionArgs, KeysCommand};
+pub(crate) use data::{BackupArgs, RestoreArgs, RetentionArgs};
 use dead_letters::DeadLettersCommand;
 pub(crate) use store::StoreArgs;
 
@@ -56,7 +57,7 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Make a data directory from a backup.
     Restore(RestoreArgs),
-    /// Work on the tables: check, list versions, repair, delete rows.
+    /// Work on the tables: check, list versions, see what they take, repair, delete rows.
     #[command(subcommand)]
     Store(store_command::StoreCommand),
     /// Run the demo: a small shop that breaks, pages and recovers.
@@ -129,9 +130,11 @@ pub(crate) struct QueryTuning {
 /// Limits of the collector an operator may want to change.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CollectorTuning {
-    /// Days spans, logs and traces are kept, by their own time: 1 to 36500.
-    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=36_500))]
-    pub(crate) retention_days: u64,
+    #[command(flatten)]
+    pub(crate) retention: RetentionArgs,
+    /// Hours after which logs lose their text index, which frees its room; searches then scan them. 0 keeps it.
+    #[arg(long, value_name = "HOURS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=876_000))]
+    pub(crate) index_hours: u64,
     /// A table is published when its oldest waiting row is this old: 100 to 86400000.
     #[arg(long, value_name = "MS", default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(100..=86_400_000))]
     pub(crate) seal_interval_ms: u64,
@@ -154,26 +157,7 @@ pub(crate) struct CollectorTuning {
     #[arg(long, value_name = "MS", default_value_t = 300_000, value_parser = clap::value_parser!(u64).range(0..=86_400_000))]
     pub(crate) watchdog_stall_ms: u64,
     #[command(flatten)]
-    pub(crate) metrics: MetricRetention,
-    #[command(flatten)]
     pub(crate) admission: AdmissionArgs,
-}
-
-/// How long metrics are kept, by the width of their windows.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct MetricRetention {
-    /// Days metrics are kept in windows of 10 s: 1 to 36500.
-    #[arg(long, value_name = "DAYS", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=36_500))]
-    pub(crate) metrics_10s_days: u64,
-    /// Days metrics are kept in windows of a minute: 1 to 36500.
-    #[arg(long, value_name = "DAYS", default_value_t = 95, value_parser = clap::value_parser!(u64).range(1..=36_500))]
-    pub(crate) metrics_1m_days: u64,
-    /// Days metrics are kept in windows of an hour: 1 to 36500.
-    #[arg(long, value_name = "DAYS", default_value_t = 400, value_parser = clap::value_parser!(u64).range(1..=36_500))]
-    pub(crate) metrics_1h_days: u64,
-    /// Days metrics are kept in windows of a day: 1 to 36500.
-    #[arg(long, value_name = "DAYS", default_value_t = 1_830, value_parser = clap::value_parser!(u64).range(1..=36_500))]
-    pub(crate) metrics_1d_days: u64,
 }
 
 /// How /readyz judges.
@@ -301,32 +285,6 @@ pub(crate) enum LogCommand {
         /// Folder of the log: DATA_DIR/log.
         dir: PathBuf,
     },
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct BackupArgs {
-    /// The data directory of `up` or `collector`, running or not.
-    #[arg(long, value_name = "DIR", default_value = "daymark-data")]
-    pub(crate) data_dir: PathBuf,
-    /// Where the backup goes: a new folder, or an earlier backup, of which unchanged files are kept.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) to: PathBuf,
-    /// Copy files of tables also where a second name for them (a hard link) would do.
-    #[arg(long)]
-    pub(crate) copy: bool,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct RestoreArgs {
-    /// The backup.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) from: PathBuf,
-    /// The data directory to make; it must not exist, or be empty.
-    #[arg(long, value_name = "DIR", required_unless_present = "check")]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// Only read the backup and say whether it is whole.
-    #[arg(long)]
-    pub(crate) check: bool,
 }
 
 #[derive(Clone, Debug, Args)]

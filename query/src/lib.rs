@@ -23,6 +23,7 @@ mod rows;
 mod scan;
 mod services;
 mod sql;
+mod storage;
 mod time;
 mod traces;
 mod ui;

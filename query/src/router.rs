@@ -18,7 +18,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use tower_http::compression::CompressionLayer;
 
-use crate::{QueryError, QueryOptions, SqlEngine, ledger, logs, metrics, services, sql, traces, ui};
+use crate::{QueryError, QueryOptions, SqlEngine, ledger, logs, metrics, services, sql, storage, traces, ui};
 
 /// Tells the tenant of a request from its headers.
 pub type TenantOf = Arc<dyn Fn(&HeaderMap) -> Result<TenantId, Refusal> + Send + Sync>;
@@ -83,6 +83,7 @@ pub fn router(options: QueryOptions, parts: QueryParts) -> Router {
         .route("/api/v1/metrics/series", get(metrics::series))
         .route("/api/v1/metrics/cardinality", get(metrics::cardinality))
         .route("/api/v1/ledger", get(ledger::show))
+        .route("/api/v1/storage", get(storage::show))
         .route("/api/v1/sql", get(sql::get_sql).post(sql::post_sql))
         .layer(DefaultBodyLimit::max(app.options.max_request_bytes))
         .layer(middleware::from_fn_with_state(app.clone(), guard))

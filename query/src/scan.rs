@@ -26,9 +26,17 @@ pub(crate) struct Wanted {
 
 enum Outcome {
     /// Rows looked at, and those that passed. Nothing was looked at when pruning left no row.
-    Read(u64, Vec<RecordBatch>),
+    Read(Looked, Vec<RecordBatch>),
     /// The segment is damaged or gone; why.
     Missing(String),
+}
+
+/// What was looked at in a segment.
+#[derive(Default)]
+struct Looked {
+    rows: u64,
+    /// What the receipt says about it.
+    warning: Option<String>,
 }
 
 /// What pruning left to read of a view.
@@ -68,8 +76,8 @@ pub(crate) async fn read(view: &mut View, pruned: Pruned, wanted: Wanted) -> Res
     let spec = ReadSpec { columns: Some(columns), filters, ..ReadSpec::default() };
 
     let reads = pruned.segments.into_iter().map(|(segment, choice)| {
-        let spec = spec.clone();
-        on_a_thread(async move { outcome(&segment, read_chosen(&segment, choice, spec).await) })
+        let (spec, body) = (spec.clone(), wanted.body.clone());
+        on_a_thread(async move { outcome(&segment, read_chosen(&segment, choice, spec, body.as_ref()).await) })
     });
     let outcomes: Vec<Result<Outcome, StoreError>> =
         futures::stream::iter(reads).buffered(PARALLEL_SEGMENTS).try_collect().await?;
@@ -78,8 +86,9 @@ pub(crate) async fn read(view: &mut View, pruned: Pruned, wanted: Wanted) -> Res
     for outcome in outcomes {
         match outcome? {
             Outcome::Read(looked_at, read) => {
-                view.receipt.segments_read += u64::from(looked_at > 0);
-                view.receipt.rows_scanned += looked_at;
+                view.receipt.segments_read += u64::from(looked_at.rows > 0);
+                view.receipt.rows_scanned += looked_at.rows;
+                looked_at.warning.into_iter().for_each(|why| view.receipt.warn(why));
                 batches.extend(read);
             }
             Outcome::Missing(why) => view.receipt.miss(why),
@@ -97,7 +106,7 @@ async fn on_a_thread<T: Send + 'static>(work: impl Future<Output = T> + Send + '
     Ok(AbortOnDropHandle::new(tokio::spawn(work)).await?)
 }
 
-fn outcome(segment: &Segment, read: Result<(u64, Vec<RecordBatch>), StoreError>) -> Result<Outcome, StoreError> {
+fn outcome(segment: &Segment, read: Result<(Looked, Vec<RecordBatch>), StoreError>) -> Result<Outcome, StoreError> {
     match read {
         Ok((looked_at, batches)) => Ok(Outcome::Read(looked_at, batches)),
         Err(error) if matches!(error.class(), ErrorClass::Corrupt | ErrorClass::Retry) => {
@@ -113,12 +122,13 @@ async fn read_chosen(
     segment: &Segment,
     choice: Result<RowChoice, StoreError>,
     spec: ReadSpec,
-) -> Result<(u64, Vec<RecordBatch>), StoreError> {
+    body: Option<&BodyQuery>,
+) -> Result<(Looked, Vec<RecordBatch>), StoreError> {
     let rows = choice?;
     if rows.is_empty() {
-        return Ok((0, Vec::new()));
+        return Ok(Default::default());
     }
-    let looked_at = rows.count(segment.meta().rows);
+    let looked_at = Looked { rows: rows.count(segment.meta().rows), warning: segment.scan_warning(body) };
     Ok((looked_at, segment.read(&ReadSpec { rows, ..spec }).await?))
 }
 

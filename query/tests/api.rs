@@ -463,3 +463,11 @@ async fn what_damage_has_cost_is_in_the_ledger_and_in_receipts() {
     let later = get(&app, &format!("/logs?start={}", START_S + 200)).await;
     assert_eq!(later["receipt"]["warnings"], Value::Null);
 }
+
+#[tokio::test]
+async fn storage_that_the_collector_does_not_tell_makes_the_answer_partial() {
+    let (status, answer) = get_as(&app(&fixture().await), "/storage", None).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!((&answer["tables"], &answer["full_in_hours"]), (&json!([]), &Value::Null));
+    assert_eq!(answer["receipt"]["complete"], false);
+}

@@ -1,6 +1,7 @@
 //! What operators do: restart under load, watch health, back up and restore, and what Daymark does when a part hangs.
 
 mod backup;
+mod disk;
 mod restart;
 
 use std::sync::Arc;

@@ -7,9 +7,10 @@ use daymark_collector::Collector;
 use daymark_guard::{CheckKind, Clock, Drain, Health, HealthOptions, ManualClock};
 use daymark_model::{Signal, TenantId, UnixNanos};
 use daymark_store::{HotSource, Store, TableName};
+use daymark_wire::IngestRequest;
 
 use crate::otlp::{self, T0, TestLog, request};
-use crate::world::{World, options};
+use crate::world::{World, options, texts};
 
 /// Scenario: much is written within one seal interval.
 /// Guarantee: no more than about `replay_bytes` is left for the next start to replay.
@@ -58,4 +59,60 @@ async fn a_full_disk_is_named_and_is_no_reason_for_a_restart() {
         drain.begin();
         assert!(drain.finished(Duration::from_secs(30)).await);
     }
+}
+
+/// Guarantee: a tenant's own retention goes before everybody's, in the same table.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenants_retention_goes_before_everybodys() {
+    let dir = tempfile::tempdir().unwrap();
+    let acme = TenantId::parse("acme").unwrap();
+    let mut kept = options(dir.path());
+    kept.retention.check_interval_s = 1;
+    kept.retention.exceptions.insert((None, TableName::Logs), 1);
+    kept.retention.exceptions.insert((Some(acme.clone()), TableName::Logs), 72);
+    let world = World::start_with(kept).await;
+    let old = || otlp::logs(&[TestLog { body: "old".into(), trace: None, correlation: None }]);
+    world.send(request(Signal::Logs, old())).await;
+    world.send(IngestRequest { tenant: acme.clone(), ..request(Signal::Logs, old()) }).await;
+    world.seal_all().await;
+    let of_acme = world.handle.storage().await.unwrap().tables.into_iter().find(|table| table.tenant == acme).unwrap();
+    assert_eq!((of_acme.rows, of_acme.kept_hours), (1, 72));
+    world.advance(2 * 3_600).await;
+    for _ in 0..200 {
+        if world.rows(&TenantId::default(), TableName::Logs).await.is_empty() {
+            assert_eq!(texts(&world.rows(&acme, TableName::Logs).await, "body"), ["old"], "kept for 72 hours");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("old rows are still there");
+}
+
+/// Guarantee: logs lose their text index at their hour, and nothing else; newer ones keep it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_logs_lose_their_index_and_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut kept = options(dir.path());
+    kept.retention.check_interval_s = 1;
+    kept.retention.index_hours = 1;
+    let world = World::start_with(kept).await;
+    let log = otlp::logs(&[TestLog { body: "cold".into(), trace: None, correlation: None }]);
+    world.send(request(Signal::Logs, log)).await;
+    world.seal_all().await;
+    let table = world.handle.store().table(&TenantId::default(), TableName::Logs);
+    let indexed = async || {
+        let segments = table.snapshot().await.unwrap().segments;
+        segments.iter().filter(|segment| segment.index.is_some()).count()
+    };
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(indexed().await, 1, "a minute old");
+    world.advance(2 * 3_600).await;
+    for _ in 0..200 {
+        if indexed().await == 0 {
+            assert_eq!(texts(&world.rows(&TenantId::default(), TableName::Logs).await, "body"), ["cold"]);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the index is still there");
 }

@@ -6,12 +6,14 @@ use clap::{Args, Subcommand};
 use daymark_model::TenantId;
 use daymark_store::{Condition, TableName};
 
-use super::StoreArgs;
+use super::{RetentionArgs, StoreArgs};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {
     /// Check every file of the tables: sizes, checksums, statistics, indexes, commits; exit 1 when something is damaged.
     Verify(VerifyArgs),
+    /// Show what the tables take, how fast they grow, and when the disk is full.
+    Usage(UsageArgs),
     /// List the versions of a table that can still be read.
     Log(Selection),
     /// Build text indexes anew from the rows: those that are damaged, or all.
@@ -52,10 +54,18 @@ pub(crate) struct VerifyArgs {
 }
 
 #[derive(Clone, Debug, Args)]
+pub(crate) struct UsageArgs {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    #[command(flatten)]
+    pub(crate) retention: RetentionArgs,
+}
+
+#[derive(Clone, Debug, Args)]
 pub(crate) struct RebuildArgs {
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// Also indexes that are sound, and segments without an index.
+    /// Also indexes that are sound, and segments without an index: those that gave it up (--index-hours) or never had one.
     #[arg(long)]
     pub(crate) all: bool,
 }

@@ -6,6 +6,7 @@
 
 mod delete;
 mod repair;
+mod usage;
 mod verify;
 mod versions;
 
@@ -41,6 +42,7 @@ impl std::error::Error for WrongUsage {}
 pub(crate) async fn run(command: StoreCommand) -> anyhow::Result<()> {
     match command {
         StoreCommand::Verify(args) => verify::run(args).await,
+        StoreCommand::Usage(args) => usage::run(args).await,
         StoreCommand::Log(selection) => versions::run(selection).await,
         StoreCommand::RebuildIndex(args) => repair::rebuild_index(args).await,
         StoreCommand::Repair(selection) => repair::run(selection).await,

@@ -18,7 +18,7 @@ pub(crate) async fn run(args: AlertsArgs) -> anyhow::Result<()> {
     let drain = Drain::new();
     let health = process::health(&args.health, &drain);
     process::depends_on(&health, &reader, &hot);
-    let metrics = metrics::router(Arc::clone(reader.store()));
+    let metrics = metrics::router(Arc::clone(reader.store()), None);
     let mut options = AlertsOptions::new(&args.data.data_dir, definitions);
     options.external_url = args.external_url;
     let alerts = Alerts::start(options, reader, hot, Arc::new(SystemClock), drain.clone())?;

@@ -10,7 +10,7 @@ use daymark_wire::{LateRoutes, http_router, serve_grpc};
 
 use crate::cli::{CollectorArgs, CollectorTuning, DataArgs};
 use crate::roles::admission::Admission;
-use crate::roles::{guard, keys, metrics, process, store};
+use crate::roles::{guard, keys, metrics, process, retention, store};
 
 /// Opens the tables and the log, replays what is not yet published.
 ///
@@ -39,14 +39,8 @@ pub(crate) async fn start(
     options.read_wait_ms = tuning.read_wait_ms;
     options.watchdog_stall_ms = tuning.watchdog_stall_ms;
     options.on_stall = watchdog::exit_for_restart;
-    let hours = tuning.retention_days * 24;
-    options.retention.spans_hours = hours;
-    options.retention.logs_hours = hours;
-    options.retention.traces_hours = hours;
-    options.retention.metrics_10s_hours = tuning.metrics.metrics_10s_days * 24;
-    options.retention.metrics_1m_hours = tuning.metrics.metrics_1m_days * 24;
-    options.retention.metrics_1h_hours = tuning.metrics.metrics_1h_days * 24;
-    options.retention.metrics_1d_hours = tuning.metrics.metrics_1d_days * 24;
+    options.retention = retention::read(&tuning.retention)?;
+    options.retention.index_hours = tuning.index_hours;
     // An object store takes a while to open, and the collector's own checks come only then.
     let opened = Arc::new(AtomicBool::new(false));
     let is_open = Arc::clone(&opened);
@@ -84,7 +78,7 @@ pub(crate) async fn run(args: CollectorArgs) -> anyhow::Result<()> {
     let receive = admission.receive(&access, collector.ledger());
     let router = http_router(Arc::new(collector.clone()), receive.clone())
         .merge(guard::with_key(collector.internal_router(), keys::internal(&args.data.data_dir)?)?)
-        .merge(metrics::router(collector.store()));
+        .merge(metrics::router(collector.store(), Some(collector.clone())));
     routes.complete(router);
     listening.spawn(serve_grpc(grpc, Arc::new(collector.clone()), receive, listening.clone()));
     tracing::info!(otlp_grpc = %args.otlp_grpc, otlp_http = %args.otlp_http, "collector is ready");

@@ -1,4 +1,5 @@
-//! `/metrics`: what a role asked of the object store and what its cache did, in Prometheus's text format.
+//! `/metrics`: what a role asked of the object store and what its cache did, and how its collector fares, in Prometheus's text
+//! format.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -6,13 +7,20 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::header;
 use axum::routing::get;
+use daymark_collector::CollectorHandle;
 use daymark_store::{CacheStats, RequestStats, Store};
 
 /// The route. Numbers only, of all tenants together: it needs no key.
-pub(crate) fn router(store: Arc<Store>) -> Router {
+pub(crate) fn router(store: Arc<Store>, collector: Option<CollectorHandle>) -> Router {
     let answer = move || {
-        let text = text(store.request_stats(), store.cache_stats());
-        async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text) }
+        let mut text = text(store.request_stats(), store.cache_stats());
+        let collector = collector.clone();
+        async move {
+            if let Some(collector) = collector {
+                text.push_str(&collector.exposition().await);
+            }
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+        }
     };
     Router::new().route("/metrics", get(answer))
 }

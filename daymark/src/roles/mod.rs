@@ -10,6 +10,7 @@ pub(crate) mod metrics;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod query;
+pub(crate) mod retention;
 #[cfg(feature = "sql")]
 pub(crate) mod sql;
 pub(crate) mod store;

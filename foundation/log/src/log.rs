@@ -161,6 +161,11 @@ impl IngestLog {
         self.shared.keeping.notify_all();
     }
 
+    /// Bytes that can still be written to the log's disk; `None` when it does not say.
+    pub fn free_bytes(&self) -> Option<u64> {
+        self.shared.fs.free_bytes(&self.shared.options.dir).ok()
+    }
+
     /// Figures for metrics.
     pub fn stats(&self) -> LogStats {
         let state = self.shared.lock();

@@ -67,6 +67,11 @@ impl Pruning {
         })
     }
 
+    /// What the receipt says when the segment has no text index and words are looked for.
+    pub(crate) fn scan_warning(&self, segment: &Segment) -> Option<String> {
+        segment.scan_warning(self.body.as_ref())
+    }
+
     /// Rows of the segment that may match.
     pub(crate) async fn rows(&self, segment: &Segment) -> Result<RowChoice, StoreError> {
         let mut rows = RowChoice::All;

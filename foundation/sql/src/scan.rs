@@ -186,6 +186,7 @@ async fn open(
         receipt.update(|receipt| {
             receipt.segments_read += 1;
             receipt.rows_scanned += rows.count(segment.meta().rows);
+            pruning.scan_warning(&segment).into_iter().for_each(|why| receipt.warn(why));
         });
         segment.stream(&ReadSpec { rows, ..spec }).await
     };

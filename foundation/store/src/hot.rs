@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use daymark_model::{AgentId, LedgerSnapshot, LogOffset, MemoryStatus, TenantId, TimeRange, UnixNanos};
 use serde::{Deserialize, Serialize};
 
-use crate::TableName;
+use crate::{TableName, Usage};
 
 /// Asks for the hot rows of one table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +71,14 @@ pub trait HotSource: Send + Sync {
     /// # Errors
     /// [`HotError::Unreachable`].
     async fn status(&self) -> Result<CollectorStatus, HotError>;
+
+    /// What the tables take on the collector's disk.
+    ///
+    /// # Errors
+    /// [`HotError::Unreachable`], also when the source does not know.
+    async fn storage(&self) -> Result<Usage, HotError> {
+        Err(HotError::Unreachable("this collector does not know its storage".to_owned()))
+    }
 }
 
 /// The collector's state, for alerts (watermark) and for the ledger page.

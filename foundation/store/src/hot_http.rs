@@ -1,6 +1,6 @@
 //! The client side of hot rows: a collector elsewhere, asked over HTTP.
 //!
-//! `GET /internal/v1/status` answers JSON. `POST /internal/v1/hot` takes a JSON [`HotRequest`] and answers an Arrow IPC
+//! `GET /internal/v1/status` and `/internal/v1/storage` answer JSON. `POST /internal/v1/hot` takes a JSON [`HotRequest`] and answers an Arrow IPC
 //! stream with the header `daymark-through`, or 409 with `{"needed": offset}` when the snapshot is too old.
 
 use std::time::Duration;
@@ -10,9 +10,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use daymark_model::LogOffset;
 use reqwest::{Client, Response, StatusCode};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{CollectorStatus, HotError, HotRequest, HotRows, HotSource};
+use crate::{CollectorStatus, HotError, HotRequest, HotRows, HotSource, Usage};
 
 /// Header of the answer to a hot request: the newest log offset that the rows reflect.
 pub const THROUGH_HEADER: &str = "daymark-through";
@@ -83,6 +84,18 @@ impl HttpHotSource {
         request.send().await.map_err(|error| unreachable(&error))
     }
 
+    /// The JSON answer of `/internal/v1/WHAT`.
+    async fn json<T: DeserializeOwned>(&self, what: &str) -> Result<T, HotError> {
+        let url = format!("{}/internal/v1/{what}", self.url);
+        let answer = self.send(self.client.get(&url)).await?;
+        let status = answer.status();
+        let body = self.body(answer).await?;
+        if status != StatusCode::OK {
+            return Err(HotError::Unreachable(format!("{url}: status {status}")));
+        }
+        serde_json::from_slice(&body).map_err(|error| HotError::Unreachable(format!("{url}: {error}")))
+    }
+
     /// Reads a body of at most `max_bytes`.
     async fn body(&self, mut answer: Response) -> Result<Bytes, HotError> {
         let mut body = Vec::new();
@@ -121,14 +134,11 @@ impl HotSource for HttpHotSource {
     }
 
     async fn status(&self) -> Result<CollectorStatus, HotError> {
-        let url = format!("{}/internal/v1/status", self.url);
-        let answer = self.send(self.client.get(&url)).await?;
-        let status = answer.status();
-        let body = self.body(answer).await?;
-        if status != StatusCode::OK {
-            return Err(HotError::Unreachable(format!("{url}: status {status}")));
-        }
-        serde_json::from_slice(&body).map_err(|error| HotError::Unreachable(format!("{url}: {error}")))
+        self.json("status").await
+    }
+
+    async fn storage(&self) -> Result<Usage, HotError> {
+        self.json("storage").await
     }
 }
 

@@ -33,6 +33,7 @@ mod table;
 mod tests;
 mod typed;
 mod ulid;
+mod usage;
 mod verify;
 
 pub use blocks::CacheStats;
@@ -57,4 +58,5 @@ pub use table::{
     Table, Version,
 };
 pub use typed::TypedOptions;
+pub use usage::{DiskSpace, TableUsage, Usage};
 pub use verify::{Finding, Verified, VerifyOptions};

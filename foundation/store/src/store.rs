@@ -179,6 +179,11 @@ impl Store {
         Store { shared: Arc::new(shared), tables: Mutex::default() }
     }
 
+    /// Whether the tables are on local disk.
+    pub fn is_local(&self) -> bool {
+        self.shared.disk.is_some()
+    }
+
     /// What the object store was asked; none for tables on local disk.
     pub fn request_stats(&self) -> Option<RequestStats> {
         self.shared.remote.as_ref().map(|(requests, _)| requests.stats())

@@ -22,7 +22,7 @@ use object_store::{ObjectMeta, ObjectStore};
 use serde::Serialize;
 
 use crate::delta::State;
-use crate::{StoreError, Table};
+use crate::{StoreError, Table, TableName};
 
 /// How a table is checked.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +78,8 @@ pub struct Verified {
     pub bytes: u64,
     /// Bytes of their indexes.
     pub index_bytes: u64,
+    /// Segments of logs without a text index: cold ones, or of other writers. Searches scan them.
+    pub without_index: u64,
     /// Segments of older versions or other writers, which have no checksums.
     pub without_checksums: u64,
     /// Files that nothing names; a running collector deletes them after a time.
@@ -107,6 +109,10 @@ impl Table {
                 .filter_map(|segment| segment.index.as_ref())
                 .map(|index| index.bytes)
                 .sum(),
+            without_index: match self.name() {
+                TableName::Logs => state.live.values().filter(|segment| segment.index.is_none()).count() as u64,
+                _ => 0,
+            },
             without_checksums: state.live.values().filter(|segment| segment.checksums.is_empty()).count() as u64,
             orphans: self.count_unnamed(&state).await?,
             damage: Vec::new(),
@@ -161,6 +167,9 @@ impl fmt::Display for Verified {
             "{table}: version {version}, log offset {consumed}, {rows} rows in {segments} segments, {bytes} bytes and \
              {index_bytes} of indexes"
         )?;
+        if self.without_index > 0 {
+            write!(f, ", {} segments without a text index", self.without_index)?;
+        }
         if self.without_checksums > 0 {
             write!(f, ", {} segments without checksums", self.without_checksums)?;
         }

@@ -33,10 +33,14 @@ pub(super) async fn run(selection: Selection) -> anyhow::Result<()> {
                 all.push(json!({ "table": path.to_string(), "readable": readable, "version": version }));
                 continue;
             }
+            let reindexed = match version.reindexed {
+                0 => String::new(),
+                count => format!(", {count} indexes replaced or given up"),
+            };
             let consumed = version.consumed.map_or_else(String::new, |offset| format!(", log offset {offset}"));
             _ = writeln!(
                 text,
-                "{path} version {} at {}: {} segments and {} rows added, {} segments taken out{consumed}{state}",
+                "{path} version {} at {}: {} segments and {} rows added, {} segments taken out{reindexed}{consumed}{state}",
                 version.version,
                 version.time(),
                 version.added,

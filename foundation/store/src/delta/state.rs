@@ -20,6 +20,9 @@ pub(crate) struct State {
     pub(crate) live: BTreeMap<String, Arc<SegmentMeta>>,
     /// Removed paths and when, milliseconds, until their files are deleted.
     pub(crate) tombstones: BTreeMap<String, i64>,
+    /// Indexes that live segments had, and until when they had them, milliseconds, until their files are deleted. A
+    /// checkpoint forgets them: then they are files that nothing names.
+    pub(crate) retired: BTreeMap<String, i64>,
     /// Newest version of each application id.
     pub(crate) txns: BTreeMap<String, i64>,
     /// Version of the newest checkpoint known.
@@ -48,15 +51,26 @@ impl State {
                 self.tombstones.insert(removed, remove.deletion_timestamp.unwrap_or(0));
             }
             if let Some(add) = action.add {
-                let segment = segment_of(add, table);
-                self.tombstones.remove(&segment.path);
-                self.live.insert(segment.path.clone(), Arc::new(segment));
+                self.add(segment_of(add, table));
             }
             if let Some(txn) = action.txn {
                 self.txns.insert(txn.app_id, txn.version);
             }
         }
         Ok(())
+    }
+
+    fn add(&mut self, segment: SegmentMeta) {
+        self.tombstones.remove(&segment.path);
+        let (path, modified_ms) = (segment.path.clone(), segment.modified_ms);
+        let index = segment.index.as_ref().map(|index| index.path.clone());
+        let before = self.live.insert(path, Arc::new(segment)).and_then(|before| before.index.clone());
+        if let Some(before) = before.filter(|before| Some(&before.path) != index.as_ref()) {
+            self.retired.insert(before.path, modified_ms);
+        }
+        if let Some(index) = index {
+            self.retired.remove(&index);
+        }
     }
 
     /// The version that the next commit gets.

@@ -123,6 +123,12 @@ impl Segment {
         Ok(stream.map(conform).boxed())
     }
 
+    /// What a receipt says when a search for `query` looks at all rows of this segment, because it has no text index.
+    pub fn scan_warning(&self, query: Option<&BodyQuery>) -> Option<String> {
+        let is_scanned = self.meta.index.is_none() && query.is_some_and(|query| *query != BodyQuery::Everything);
+        is_scanned.then(|| format!("rows of {} without a text index were scanned (--index-hours)", self.table.name()))
+    }
+
     /// Rows that may match `query`, by the text index. A missing or damaged index means all rows.
     pub async fn search(&self, query: &BodyQuery) -> Search {
         let Some(index) = &self.meta.index else { return Search { rows: RowChoice::All, damage: None } };

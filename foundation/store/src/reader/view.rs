@@ -195,6 +195,7 @@ impl View {
             Ok(rows) if rows.is_empty() => Ok(None),
             Ok(rows) => {
                 self.receipt.segments_read += 1;
+                segment.scan_warning(query).into_iter().for_each(|why| self.receipt.warn(why));
                 Ok(Some(rows))
             }
             Err(error) => self.unreadable(segment, error).map(|()| None),

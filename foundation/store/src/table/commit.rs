@@ -17,7 +17,7 @@ use crate::{CollectorId, StoreError, TableName};
 #[derive(Default)]
 pub(super) struct Change {
     pub(super) add: Vec<SegmentFile>,
-    /// Live segments whose rows stay the same, with another index.
+    /// Live segments whose rows stay the same, with another index or none.
     pub(super) update: Vec<SegmentFile>,
     pub(super) remove: Vec<String>,
     pub(super) txn: Option<Consumes>,
@@ -130,7 +130,8 @@ impl Change {
             actions.push(Action { add: Some(add_of(&added.meta)), ..Action::default() });
         }
         for updated in &self.update {
-            let add = Add { data_change: false, ..add_of(&updated.meta) };
+            // The time tells for how long readers of older versions may want the index that goes.
+            let add = Add { data_change: false, modification_time: now_ms, ..add_of(&updated.meta) };
             actions.push(Action { add: Some(add), ..Action::default() });
         }
         actions

@@ -62,6 +62,12 @@ impl CompactOptions {
         let windows_ns = table.window_ns().unwrap_or(0).saturating_mul(MIN_WINDOWS);
         CompactOptions { window_ns: self.window_ns.max(windows_ns), ..self.clone() }
     }
+
+    /// How the merger of `inputs` is written: segments that gave up their index do not get one by being merged.
+    fn segment_of(&self, inputs: &[Arc<SegmentMeta>]) -> SegmentOptions {
+        let index = self.segment.index && inputs.iter().any(|input| input.index.is_some());
+        SegmentOptions { index, ..self.segment.clone() }
+    }
 }
 
 /// What one merger did.
@@ -122,7 +128,8 @@ impl Table {
         };
         let written = match opened {
             Ok((batches, read)) => {
-                let merger = write_segment_with(self, rows as usize, batches, options.segment.clone(), typed).await;
+                let segment = options.segment_of(&inputs);
+                let merger = write_segment_with(self, rows as usize, batches, segment, typed).await;
                 merger.map(|merger| (merger, read.load(Relaxed)))
             }
             Err(error) => Err(error),

@@ -23,6 +23,8 @@ pub struct Version {
     pub added: u64,
     /// Their rows.
     pub rows_added: u64,
+    /// Segments whose rows stayed and whose text index was replaced or given up.
+    pub reindexed: u64,
     /// Segments it took out.
     pub removed: u64,
     /// Log offset that the collector had consumed with it, when it says so.
@@ -57,6 +59,10 @@ impl Table {
             let mut state = State::default();
             for action in decode_commit(&text).map_err(torn)? {
                 done.removed += u64::from(action.remove.is_some());
+                if action.add.as_ref().is_some_and(|add| !add.data_change) {
+                    done.reindexed += 1;
+                    continue;
+                }
                 done.time_ms = action.commit_info.as_ref().map_or(done.time_ms, |info| info.timestamp);
                 let txn = action.txn.as_ref().filter(|txn| txn.app_id == super::COLLECTOR);
                 done.consumed = txn.map(|txn| LogOffset(txn.version.max(0) as u64)).or(done.consumed);

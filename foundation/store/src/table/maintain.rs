@@ -13,7 +13,7 @@ use super::Table;
 use super::commit::Change;
 use crate::StoreError;
 use crate::delta::{CheckpointContent, State, write_checkpoint};
-use crate::segment::SegmentMeta;
+use crate::segment::{SegmentFile, SegmentMeta};
 
 /// What retention did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +64,31 @@ impl Table {
         self.vacuum(0, 0).await
     }
 
+    /// Gives up the text index of segments whose rows are all older than `older_than`: they take less room, and searches
+    /// scan them. Returns how many. Readers of older versions keep the files for their grace.
+    ///
+    /// # Errors
+    /// As [`Table::commit`].
+    pub async fn drop_indexes(&self, older_than: UnixNanos) -> Result<u64, StoreError> {
+        let snapshot = self.snapshot().await?;
+        let is_cold = |segment: &&Arc<SegmentMeta>| segment.index.is_some() && segment.time.1 < older_than;
+        let without = |cold: &Arc<SegmentMeta>| SegmentFile {
+            meta: SegmentMeta { index: None, ..(**cold).clone() },
+            typed: Vec::new(),
+        };
+        let update: Vec<SegmentFile> = snapshot.segments.iter().filter(is_cold).map(without).collect();
+        let count = update.len() as u64;
+        if count == 0 {
+            return Ok(0);
+        }
+        match self.apply_change(Change { update, ..Change::default() }).await {
+            Ok(_) => Ok(count),
+            // A compaction was first: what it merged loses its index next time.
+            Err(StoreError::NotLive { .. }) => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Deletes files of removed segments, of segments that never were committed, and log files a checkpoint covers,
     /// each after its grace.
     async fn vacuum(&self, delete_grace_ms: u64, log_grace_ms: u64) -> Result<u64, StoreError> {
@@ -91,6 +116,8 @@ impl Table {
             delete.push(self.path_of(path));
             delete.push(self.path_of(&index_path(path)));
         }
+        let retired: Vec<String> = state.retired.iter().filter(|(_, ms)| ended(ms)).map(|(p, _)| p.clone()).collect();
+        delete.extend(retired.iter().map(|path| self.path_of(path)));
         delete.extend(self.orphans(&state, now_ms).await?);
         let mut deleted = 0;
         for path in delete {
@@ -102,6 +129,7 @@ impl Table {
         }
         // Later checkpoints leave them out; until then a reopened table deletes them again, which is harmless.
         state.tombstones.retain(|path, _| !dead.contains(path));
+        state.retired.retain(|path, _| !retired.contains(path));
         Ok(deleted)
     }
 
@@ -120,14 +148,16 @@ impl Table {
         Ok(listed.into_iter().filter(orphan).map(|meta| meta.location).collect())
     }
 
-    /// Files of segments that are live or taken out not long ago. The index of a live one is where its commit says.
+    /// Files of segments that are live or taken out not long ago, and indexes replaced or given up not long ago. The
+    /// index of a live segment is where its commit says.
     pub(crate) fn named(&self, state: &State) -> BTreeSet<Path> {
         let live = state.live.values().flat_map(|segment| {
             let index = segment.index.as_ref().map(|index| self.path_of(&index.path));
             [Some(self.path_of(&segment.path)), index].into_iter().flatten()
         });
         let dead = state.tombstones.keys().flat_map(|path| [self.path_of(path), self.path_of(&index_path(path))]);
-        live.chain(dead).collect()
+        let retired = state.retired.keys().map(|path| self.path_of(path));
+        live.chain(dead).chain(retired).collect()
     }
 
     /// Writes a checkpoint of the newest version now.

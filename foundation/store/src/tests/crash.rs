@@ -1,4 +1,5 @@
-//! Power loss and kill at every moment of a table's life: publishing, compaction, checkpoint, retention, clean-up.
+//! Power loss and kill at every moment of a table's life: publishing, compaction, checkpoint, retention, clean-up, and
+//! giving up indexes.
 //!
 //! The real code runs once over the simulated disk, which keeps its state before each of its changes. From each of these
 //! moments the machine crashes in several ways; then what is there is held against what had been reported by then.
@@ -112,6 +113,9 @@ async fn live(disk: &SimFileSystem, story: &mut Story) -> Result<(), StoreError>
     story.note(disk, Event::Dropped);
     now.set(START.plus(3 * DAY_NS));
     assert!(table.retain(cut).await?.files_deleted >= 6, "three segments with their indexes");
+    assert_eq!(table.drop_indexes(START.plus(3 * DAY_NS)).await?, 2);
+    now.set(START.plus(4 * DAY_NS));
+    assert_eq!(table.retain(cut).await?.files_deleted, 2, "their indexes");
     publish(&table, disk, story, 5).await
 }
 

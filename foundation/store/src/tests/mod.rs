@@ -1,5 +1,6 @@
 //! Tests of the crate as a whole: tables on a real directory.
 
+mod cold;
 mod columns;
 mod commits;
 mod compaction;
