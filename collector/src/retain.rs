@@ -33,6 +33,9 @@ pub(crate) async fn run(shared: Arc<Shared>, drain: Drain) {
 /// When the tenants cannot be listed; a table that cannot be read or changed is told and left for the next time.
 pub(crate) async fn retain(shared: &Shared) -> Result<(), CollectorError> {
     let now = shared.clock.now();
+    if let Err(error) = shared.store.remove_temporaries().await {
+        tracing::warn!(%error, "temporary files of killed writers not deleted yet");
+    }
     for tenant in shared.own_tenants().await? {
         for table in TableName::ALL {
             let retention = &shared.options.retention;

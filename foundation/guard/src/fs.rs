@@ -10,6 +10,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use daymark_model::UnixNanos;
 
 /// A directory tree that can be made durable piece by piece.
 pub trait FileSystem: Send + Sync + 'static {
@@ -28,6 +31,8 @@ pub trait FileSystem: Send + Sync + 'static {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn OpenFile>>;
     /// Opens an existing file for reading only.
     fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn OpenFile>>;
+    /// When a file was last written to.
+    fn modified(&self, path: &Path) -> io::Result<UnixNanos>;
     /// Gives a file another name; durable only after [`FileSystem::sync_dir`].
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Gives a file a second name; `AlreadyExists` when that is taken. Durable only after [`FileSystem::sync_dir`].
@@ -131,6 +136,11 @@ impl FileSystem for RealFileSystem {
 
     fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn OpenFile>> {
         Ok(Arc::new(RealFile(File::open(path)?)))
+    }
+
+    fn modified(&self, path: &Path) -> io::Result<UnixNanos> {
+        let since_1970 = fs::metadata(path)?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(UnixNanos(u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -7,7 +7,8 @@
 //! Invariants:
 //! - a name that is there although its put failed may not be on disk: [`Disk::sync_dirs`] tells before anybody relies on it;
 //! - a directory's entry is synced in its parent before anything is put into it, also when somebody else made it;
-//! - temporary names end in `#<digits>`, which `object_store` itself never lists or reads;
+//! - temporary names end in `#<digits>`, which `object_store` itself never lists or reads; those of writers that were
+//!   killed are found by their age ([`Disk::remove_temporaries`]);
 //! - deletes are not synced: a deleted file that comes back is found as an orphan and deleted again;
 //! - multipart writes are refused, because they would not be durable.
 
@@ -23,6 +24,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use daymark_guard::fault::{self, Fault};
 use daymark_guard::{FileSystem, RealFileSystem};
+use daymark_model::UnixNanos;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
@@ -99,6 +101,31 @@ impl Disk {
         .await?
     }
 
+    /// Deletes temporary files in `dir` itself that nobody has written to since `before`: their writers were killed. A
+    /// writer that is only slow finds its name gone and fails, as if the disk had refused. Returns how many.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed. Files that cannot be deleted are left for the next call.
+    pub(crate) async fn remove_temporaries(&self, dir: &Path, before: UnixNanos) -> Result<u64> {
+        let (dir, inner) = (self.inner.file(dir), Arc::clone(&self.inner));
+        tokio::task::spawn_blocking(move || {
+            let names = inner.fs.list(&dir).map_err(|error| generic(&dir, error))?;
+            let mut removed = 0;
+            for path in names.iter().filter(|name| is_temporary(name)).map(|name| dir.join(name)) {
+                // One that has gone has been linked and unlinked meanwhile.
+                if inner.fs.modified(&path).is_ok_and(|modified| modified < before) {
+                    match inner.fs.remove(&path) {
+                        Ok(()) => removed += 1,
+                        Err(error) if error.kind() == ErrorKind::NotFound => {}
+                        Err(error) => tracing::warn!(path = %path.display(), %error, "temporary file is not deleted"),
+                    }
+                }
+            }
+            Ok(removed)
+        })
+        .await?
+    }
+
     /// The small file `name` in the root, with its path; it is made of `content`, durably, when there is none.
     pub(crate) fn small_file(&self, name: &str, content: &PutPayload, max_bytes: u64) -> (PathBuf, ReadOrMade) {
         let path = self.inner.root.join(name);
@@ -114,6 +141,12 @@ impl Disk {
         };
         (path, found)
     }
+}
+
+fn is_temporary(name: &str) -> bool {
+    name.rsplit_once('#').is_some_and(|(of, digits)| {
+        !of.is_empty() && !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
+    })
 }
 
 /// Content of a small file.

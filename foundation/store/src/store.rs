@@ -93,6 +93,15 @@ impl Shared {
             None => Ok(()),
         }
     }
+
+    /// Deletes temporary files in `dir` itself whose grace has ended: their writers were killed. An object store has none.
+    pub(crate) async fn remove_temporaries(&self, dir: &Path) -> Result<u64, StoreError> {
+        let before = self.options.clock.now().minus(self.options.orphan_grace_ms.saturating_mul(1_000_000));
+        match &self.disk {
+            Some(disk) => Ok(disk.remove_temporaries(dir, before).await?),
+            None => Ok(0),
+        }
+    }
 }
 
 /// All tables of all tenants in one place.
@@ -201,6 +210,15 @@ impl Store {
             .entry((tenant.clone(), name))
             .or_insert_with(|| Table::new(Arc::clone(&self.shared), tenant.clone(), name));
         table.clone()
+    }
+
+    /// Deletes temporary files beside the tables that a writer which was killed has left; [`Table::retain`] does so in the
+    /// tables. Returns how many.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
+    pub async fn remove_temporaries(&self) -> Result<u64, StoreError> {
+        self.shared.remove_temporaries(&Path::ROOT).await
     }
 
     /// Tenants with a directory here, sorted.

@@ -11,6 +11,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use super::Table;
 use super::commit::Change;
+use super::repair::QUARANTINE;
 use crate::StoreError;
 use crate::delta::{CheckpointContent, State, write_checkpoint};
 use crate::segment::{SegmentFile, SegmentMeta};
@@ -22,7 +23,7 @@ pub struct Retained {
     pub segments: u64,
     /// Their rows.
     pub rows: u64,
-    /// Files deleted: of segments removed earlier, orphans, old log files.
+    /// Files deleted: of segments removed earlier, orphans, old log files, temporary files of writers that were killed.
     pub files_deleted: u64,
 }
 
@@ -119,7 +120,7 @@ impl Table {
         let retired: Vec<String> = state.retired.iter().filter(|(_, ms)| ended(ms)).map(|(p, _)| p.clone()).collect();
         delete.extend(retired.iter().map(|path| self.path_of(path)));
         delete.extend(self.orphans(&state, now_ms).await?);
-        let mut deleted = 0;
+        let mut deleted = self.remove_temporaries().await?;
         for path in delete {
             match self.inner.log.objects.delete(&path).await {
                 Ok(()) => deleted += 1,
@@ -146,6 +147,15 @@ impl Table {
                 && age_ms(meta, now_ms) > grace_ms
         };
         Ok(listed.into_iter().filter(orphan).map(|meta| meta.location).collect())
+    }
+
+    /// Deletes files that a writer which was killed had not yet given their names.
+    async fn remove_temporaries(&self) -> Result<u64, StoreError> {
+        let mut removed = self.inner.shared.remove_temporaries(&self.inner.log.table).await?;
+        for dir in ["_idx", "_delta_log", QUARANTINE] {
+            removed += self.inner.shared.remove_temporaries(&self.path_of(dir)).await?;
+        }
+        Ok(removed)
     }
 
     /// Files of segments that are live or taken out not long ago, and indexes replaced or given up not long ago. The

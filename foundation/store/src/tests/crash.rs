@@ -5,7 +5,7 @@
 //! moments the machine crashes in several ways; then what is there is held against what had been reported by then.
 
 use std::collections::{BTreeSet, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use daymark_guard::ManualClock;
@@ -147,7 +147,7 @@ async fn recovered(disk: &SimFileSystem, promise: &Promise) -> Result<(Table, Sn
     if fits { Ok((table, snapshot)) } else { Err(format!("rows {there:?} at offset {consumed}, {promise:?}")) }
 }
 
-/// Crashes `disk`, looks, publishes one more, crashes again, looks again.
+/// Crashes `disk`, looks, publishes one more, crashes again, looks again; nothing of a killed writer is left for good.
 async fn survives(disk: &SimFileSystem, mut promise: Promise) -> Result<(), String> {
     disk.crash();
     let (table, snapshot) = recovered(disk, &promise).await?;
@@ -161,7 +161,13 @@ async fn survives(disk: &SimFileSystem, mut promise: Promise) -> Result<(), Stri
     publish(&table, disk, &mut story, promise.tried).await.map_err(|error| error.to_string())?;
     promise.reported = promise.tried;
     disk.crash();
-    recovered(disk, &promise).await.map(|_| ())
+    let (table, _) = recovered(disk, &promise).await?;
+    table.retain(UnixNanos(0)).await.map_err(|error| error.to_string())?;
+    let is_temporary = |path: &&PathBuf| path.to_string_lossy().contains('#');
+    match disk.files_below("/data/tables/default".as_ref()).iter().find(is_temporary) {
+        Some(left) => Err(format!("{} is left", left.display())),
+        None => Ok(()),
+    }
 }
 
 /// The first thing that is wrong after a crash at any moment of the story, `ways` crashes each.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use daymark_model::{LogOffset, TenantId, UnixNanos};
 
 use super::samples::{START, Scene, logs, publish};
-use crate::{Commit, Retained, SegmentOptions, TableName, write_segment};
+use crate::{Commit, Retained, SegmentOptions, TableName, VerifyOptions, write_segment};
 
 fn files(scene: &Scene, under: &str, extension: &str) -> Vec<PathBuf> {
     let dir = scene.dir.path().join("tables/default/logs").join(under);
@@ -49,6 +49,28 @@ async fn a_damaged_checkpoint_is_replaced_by_the_commits() {
     fs::write(&files(&scene, "_delta_log", "parquet")[0], b"").unwrap();
     let reopened = scene.other().table(&TenantId::default(), TableName::Logs).snapshot().await.unwrap();
     assert_eq!((reopened.version, reopened.segments.len()), (Some(0), 1));
+}
+
+/// Scenario: writers were killed before they gave their files a name. Guarantees: what they left is deleted after an hour,
+/// in every folder; a file that may still be written, and one of another kind, stay.
+#[tokio::test]
+async fn temporary_files_of_killed_writers_are_deleted_after_their_grace() {
+    let scene = Scene::new();
+    let table = scene.table(TableName::Logs);
+    publish(&table, logs(1, &[("kept", 0)]), 1).await;
+    let tables = scene.dir.path().join("tables");
+    let left =
+        ["LOST.json#4", "default/logs/x.parquet#18", "default/logs/_idx/x.idx#7", "default/logs/_delta_log/9.json#1"];
+    let foreign = ["default/logs/notes#2b", "default/logs/#5", "default/logs/notes#"];
+    left.iter().chain(&foreign).for_each(|name| fs::write(tables.join(name), "half").unwrap());
+    let there = |names: &[&str]| names.iter().filter(|name| tables.join(name).exists()).count();
+    ahead(&scene, 30 * 60);
+    assert_eq!(table.retain(UnixNanos(0)).await.unwrap().files_deleted, 0);
+    assert_eq!((scene.store.remove_temporaries().await.unwrap(), there(&left)), (0, 4));
+    ahead(&scene, 61 * 60);
+    assert_eq!(table.retain(UnixNanos(0)).await.unwrap().files_deleted, 3);
+    assert_eq!((scene.store.remove_temporaries().await.unwrap(), there(&left), there(&foreign)), (1, 0, 3));
+    assert_eq!(table.verify(&VerifyOptions::default()).await.unwrap().damage, []);
 }
 
 #[tokio::test]
