@@ -31,6 +31,7 @@ use crate::{CollectorId, StoreError, TableName};
 
 pub use compact::{CompactOptions, Compacted};
 pub use delete::Deleted;
+pub(crate) use delete::is_damage;
 pub use history::Version;
 pub use maintain::Retained;
 pub use pin::Pinned;

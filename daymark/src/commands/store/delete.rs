@@ -1,9 +1,10 @@
 //! `daymark store delete`: rows that must go, and what still holds them afterwards.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use daymark_store::{Access, Deleted, HotSource, Rows, Table, TableName};
+use daymark_store::{Access, Deleted, HotSource, Rows, Store, TableName};
 use serde_json::json;
 
 use super::{WrongUsage, collector, collector_runs, open};
@@ -22,35 +23,43 @@ pub(super) async fn run(args: DeleteArgs) -> anyhow::Result<()> {
     let store = open(&args.data_dir, &args.place, access).await?;
     let rows = if args.all { Rows::All } else { Rows::Matching(args.conditions.clone()) };
     let chosen = TableName::ALL.into_iter().filter(|name| args.table.is_none_or(|chosen| chosen == *name));
-    let all: Vec<Table> = chosen.map(|name| store.table(&args.tenant, name)).collect();
+    let names: Vec<TableName> = chosen.collect();
     let mut notes = Vec::new();
     match &args.collector {
         // Tables that are not there yet come with their first rows.
-        Some(url) if !args.dry_run => wait_until_published(&args, url, &all, &rows).await?,
+        Some(url) if !args.dry_run => wait_until_published(&args, url, &store, &names, &rows).await?,
         Some(_) => notes.push("rows not yet published are not counted in a dry run".to_owned()),
         None => notes.push(unseen(&args)?),
     }
     if !store.tenants().await?.contains(&args.tenant) {
         return Err(WrongUsage(format!("tenant {} has no tables", args.tenant)).into());
     }
-    let mut tables = Vec::new();
-    for table in all {
-        if table.exists().await? {
-            tables.push(table);
-        }
-    }
+    let meant = store.meant(&args.tenant, &names, &rows).await?;
     let mut deleted = Vec::new();
     let mut files = 0;
-    for table in &tables {
-        deleted.push(table.delete(&rows, args.dry_run).await?);
+    for (table, rows) in &meant.tables {
+        if !table.exists().await? {
+            continue;
+        }
+        deleted.push(table.delete(rows, args.dry_run).await?);
         if args.purge && !args.dry_run {
             files += table.purge().await?;
         }
     }
     if !args.dry_run {
         notes.extend(remains(&args, files));
+        notes.extend(of_series(&deleted));
     }
-    let unreadable: usize = deleted.iter().map(|table| table.unreadable.len()).sum();
+    let unseen = meant.unreadable.iter().map(String::as_str);
+    let unread: BTreeSet<&str> =
+        deleted.iter().flat_map(|table| table.unreadable.iter().map(String::as_str)).chain(unseen).collect();
+    let (unreadable, older) = (unread.len(), deleted.iter().map(|table| table.older.len()).sum::<usize>());
+    notes.extend(
+        meant
+            .unreadable
+            .iter()
+            .map(|path| format!("{path} cannot be read: metric rows of series that only it names were not looked at")),
+    );
     let text = match args.json {
         true => format!("{:#}\n", json!({ "dry_run": args.dry_run, "tables": deleted, "notes": notes })),
         false => lines(&args, &deleted, &notes),
@@ -59,6 +68,11 @@ pub(super) async fn run(args: DeleteArgs) -> anyhow::Result<()> {
     anyhow::ensure!(
         unreadable == 0,
         "{unreadable} segments cannot be read, so rows in them were not looked at: see `daymark store verify`"
+    );
+    anyhow::ensure!(
+        older == 0,
+        "{older} segments of metrics were written by an older version and still hold such rows: they go with their \
+         retention"
     );
     Ok(())
 }
@@ -77,6 +91,7 @@ fn lines(args: &DeleteArgs, deleted: &[Deleted], notes: &[String]) -> String {
         }
         text.push('\n');
         table.unreadable.iter().for_each(|path| _ = writeln!(text, "  NOT LOOKED AT {path}: it cannot be read"));
+        table.older.iter().for_each(|path| _ = writeln!(text, "  NOT CHANGED {path}: an older version wrote it"));
     }
     notes.iter().for_each(|note| _ = writeln!(text, "note: {note}"));
     text
@@ -111,15 +126,31 @@ fn remains(args: &DeleteArgs, files: u64) -> Vec<String> {
     vec![versions, log.to_owned(), aborted.to_owned()]
 }
 
+/// What a collector that still knows deleted series does with them.
+fn of_series(deleted: &[Deleted]) -> Option<String> {
+    let gone = deleted.iter().any(|table| table.rows > 0 && table.table.ends_with("/series"));
+    let said = "a collector names a series once a day: points of deleted series that go on to come are stored, and \
+                answers say that they cannot name them until the next day (UTC) or a restart of the collector";
+    gone.then(|| said.to_owned())
+}
+
 /// Waits until the collector has published the rows it had acknowledged when the command began.
-async fn wait_until_published(args: &DeleteArgs, url: &str, tables: &[Table], rows: &Rows) -> anyhow::Result<()> {
+async fn wait_until_published(
+    args: &DeleteArgs,
+    url: &str,
+    store: &Store,
+    names: &[TableName],
+    rows: &Rows,
+) -> anyhow::Result<()> {
     let hot = collector(&args.data_dir, url)?;
     let until = hot.status().await?.durable;
     let begun = Instant::now();
     loop {
         let mut waiting = u64::from(hot.status().await?.applied < until);
-        for table in tables {
-            waiting += table.unpublished(rows, until, &hot).await?;
+        waiting += store.table(&args.tenant, TableName::Series).unpublished(rows, until, &hot).await?;
+        // Which series are meant is known once they are published.
+        for (table, rows) in store.meant(&args.tenant, names, rows).await?.tables {
+            waiting += table.unpublished(&rows, until, &hot).await?;
         }
         if waiting == 0 {
             return Ok(());

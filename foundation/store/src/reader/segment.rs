@@ -88,7 +88,11 @@ impl Segment {
         self.stream_as(table, spec).await?.try_collect().await
     }
 
-    async fn stream_as(
+    /// As [`Segment::read_as`], batch by batch.
+    ///
+    /// # Errors
+    /// As [`Segment::read`].
+    pub(crate) async fn stream_as(
         &self,
         table: TableName,
         spec: &ReadSpec,

@@ -24,7 +24,10 @@ use super::rows::{RowTest, Rows};
 use super::{CompactOptions, Table};
 use crate::reader::Segment;
 use crate::segment::write_segment_from;
-use crate::{Filter, HotError, HotRequest, HotSource, ReadSpec, SegmentFile, SegmentMeta, SegmentOptions, StoreError};
+use crate::series::has_text;
+use crate::{
+    Filter, HotError, HotRequest, HotSource, ReadSpec, SegmentFile, SegmentMeta, SegmentOptions, StoreError, TableName,
+};
 
 /// Lost races before a deletion gives up.
 const ATTEMPTS: u32 = 20;
@@ -44,6 +47,9 @@ pub struct Deleted {
     pub version: Option<u64>,
     /// Segments that cannot be read: rows in them are neither found nor deleted.
     pub unreadable: Vec<String>,
+    /// Segments of metrics of an older version, which name series in their own rows: rewriting them would lose the names
+    /// of the rows that stay. Rows in them are not deleted, unless a segment holds no others.
+    pub older: Vec<String>,
 }
 
 impl Table {
@@ -63,6 +69,10 @@ impl Table {
             for meta in unseen {
                 match self.count(meta, &test).await {
                     Ok(0) => _ = clean.insert(meta.path.clone()),
+                    Ok(rows) if rows < meta.rows && self.names_series(meta).await? => {
+                        clean.insert(meta.path.clone());
+                        done.older.push(self.path_of(&meta.path).to_string());
+                    }
                     Ok(rows) => found.push((Arc::clone(meta), rows)),
                     // Merged or dropped meanwhile, and its file deleted.
                     Err(error) if is_damage(&error) && !self.is_live(&meta.path).await? => moved = true,
@@ -146,6 +156,11 @@ impl Table {
         rows.try_fold(0, |sum, batch| async move { Ok(sum + batch.num_rows() as u64) }).await
     }
 
+    /// Whether a segment of metrics is one of an older version.
+    async fn names_series(&self, meta: &Arc<SegmentMeta>) -> Result<bool, StoreError> {
+        Ok(TableName::METRICS.contains(&self.name()) && has_text(&Segment::new(self.clone(), Arc::clone(meta))).await?)
+    }
+
     async fn is_live(&self, path: &str) -> Result<bool, StoreError> {
         Ok(self.snapshot().await?.segments.iter().any(|segment| segment.path == path))
     }
@@ -187,6 +202,6 @@ impl Table {
     }
 }
 
-fn is_damage(error: &StoreError) -> bool {
+pub(crate) fn is_damage(error: &StoreError) -> bool {
     error.class() == ErrorClass::Corrupt || matches!(error, StoreError::Object(object_store::Error::NotFound { .. }))
 }

@@ -1,4 +1,7 @@
-//! Which rows a deletion concerns: `key=value` conditions, all of which a row must meet.
+//! Which rows a deletion concerns: `key=value` conditions, all of which a row must meet, or the rows of some series.
+
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::and;
@@ -21,6 +24,8 @@ pub enum Rows {
     All,
     /// Rows that meet all conditions.
     Matching(Vec<Condition>),
+    /// Metric rows of series with these ids.
+    OfSeries(Arc<HashSet<i64>>),
 }
 
 /// A condition in the terms of one table.
@@ -29,6 +34,7 @@ enum Test {
     Text(String, String),
     Bytes(String, Vec<u8>),
     Integer(String, i64),
+    Among(String, Arc<HashSet<i64>>),
     Double(String, f64),
     Listed(String, String),
     /// Any of these maps has the entry.
@@ -108,7 +114,14 @@ impl Rows {
     /// # Errors
     /// [`StoreError::WrongCondition`].
     pub(crate) fn test(&self, table: TableName) -> Result<Option<RowTest>, StoreError> {
-        let Rows::Matching(conditions) = self else { return Ok(Some(RowTest(Vec::new()))) };
+        let conditions = match self {
+            Rows::All => return Ok(Some(RowTest(Vec::new()))),
+            Rows::OfSeries(ids) if TableName::METRICS.contains(&table) => {
+                return Ok(Some(RowTest(vec![Test::Among("series_id".to_owned(), Arc::clone(ids))])));
+            }
+            Rows::OfSeries(_) => return Ok(None),
+            Rows::Matching(conditions) => conditions,
+        };
         let tests = conditions.iter().map(|condition| condition.test(table)).collect::<Result<Option<Vec<_>>, _>>()?;
         Ok(tests.map(RowTest))
     }
@@ -127,6 +140,7 @@ impl RowTest {
             | Test::Listed(name, _)
             | Test::Bytes(name, _)
             | Test::Integer(name, _)
+            | Test::Among(name, _)
             | Test::Double(name, _) => vec![name.clone()],
             Test::Entry(maps, ..) => maps.clone(),
         };
@@ -172,6 +186,10 @@ impl Test {
                     rows(&|row| numbers.is_valid(row) && numbers.value(row) == *value)
                 }
             },
+            Test::Among(name, values) => {
+                let numbers = column(name)?.as_primitive_opt::<Int64Type>().ok_or_else(|| absent(name))?;
+                rows(&|row| numbers.is_valid(row) && values.contains(&numbers.value(row)))
+            }
             Test::Double(name, value) => {
                 let numbers = column(name)?.as_primitive_opt::<Float64Type>().ok_or_else(|| absent(name))?;
                 rows(&|row| numbers.is_valid(row) && numbers.value(row) == *value)

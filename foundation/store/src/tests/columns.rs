@@ -25,7 +25,7 @@ const REQUIRED: [(TableName, usize); 5] = [
 ];
 
 /// Publishes `batch` as a version without the columns `lacking` would have.
-async fn publish_old(table: &Table, batch: &RecordBatch, lacking: &HashSet<String>, consumed: u64) {
+pub(super) async fn publish_old(table: &Table, batch: &RecordBatch, lacking: &HashSet<String>, consumed: u64) {
     let schema = batch.schema();
     let kept = (0..batch.num_columns()).filter(|&at| !lacking.contains(schema.field(at).name()));
     let old = batch.project(&kept.collect::<Vec<_>>()).unwrap();

@@ -1,10 +1,16 @@
 //! Deletion of rows: what was meant is gone from every place it can be read, all else is there once.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
 use daymark_model::{LogOffset, TenantId, TimeRange, UnixNanos};
 
-use super::samples::{Scene, bodies, logs, publish, spans, trace};
+use super::columns::publish_old;
+use super::samples::{
+    START, Scene, bodies, catalogue, logs, long_column, longs, micros, publish, rows as rows_of, spans, texts, trace,
+};
 use crate::{
     BodyQuery, Commit, CompactOptions, Condition, ReadSpec, Reader, Rows, SegmentOptions, StoreError, TableName,
     VerifyOptions, write_segment,
@@ -79,6 +85,93 @@ async fn a_segment_without_other_rows_is_dropped() {
     let tenant = table.delete(&Rows::All, false).await.unwrap();
     assert_eq!((tenant.rows, tenant.segments_dropped), (1, 1));
     assert_eq!(table.snapshot().await.unwrap().consumed, LogOffset(2));
+}
+
+/// Metric rows, one a series.
+fn windows(table: TableName, offset: u64, series: &[u64]) -> RecordBatch {
+    let nanos = vec![START.0; series.len()];
+    rows_of(
+        table,
+        &[
+            ("metric", texts(&vec!["requests"; series.len()])),
+            ("series_id", longs(series)),
+            ("time", micros(&nanos)),
+            ("time_unix_nano", longs(&nanos)),
+            ("log_offset", longs(&vec![offset; series.len()])),
+        ],
+    )
+}
+
+async fn ids(scene: &Scene, name: TableName) -> Vec<u64> {
+    let reader = Reader::new(scene.other(), None);
+    let mut view = reader.view(&TenantId::default(), name, TimeRange::ALL).await.unwrap();
+    let batches = view.read(&ReadSpec::columns(&["series_id"])).await.unwrap();
+    let mut ids: Vec<u64> = batches.iter().flat_map(|batch| long_column(batch, "series_id")).collect();
+    ids.sort_unstable();
+    ids
+}
+
+const WITH_SERIES: [TableName; 3] = [TableName::Metrics10s, TableName::Metrics1d, TableName::Series];
+
+/// Scenario: series differ in an attribute, which only the table `series` knows.
+/// Guarantees: its metric rows go with a series, in every resolution; those of others stay, and are named; a second
+/// deletion finds nothing; one that ended before `series` finds the rest.
+#[tokio::test]
+async fn metric_rows_go_with_the_series_that_an_attribute_names() {
+    let scene = Scene::new();
+    // The samples give the rows of a batch the attribute `row` = 0, 1 and 2.
+    publish(&scene.table(TableName::Series), catalogue(1, &[10, 11, 12]), 1).await;
+    for name in [TableName::Metrics10s, TableName::Metrics1d] {
+        publish(&scene.table(name), windows(name, 1, &[10, 11, 12]), 1).await;
+        publish(&scene.table(name), windows(name, 2, &[11]), 2).await;
+    }
+    let meant = async || scene.store.meant(&TenantId::default(), &WITH_SERIES, &rows("row=1")).await.unwrap().tables;
+    let tables = meant().await;
+    assert_eq!(tables.iter().map(|(table, _)| table.name()).collect::<Vec<_>>(), WITH_SERIES, "series last");
+    assert_eq!(tables[0].0.delete(&tables[0].1, false).await.unwrap().rows, 2);
+    // It ended here, and is called again.
+    let mut done = Vec::new();
+    for (table, rows) in meant().await {
+        done.push(table.delete(&rows, false).await.unwrap().rows);
+    }
+    assert_eq!(done, [0, 2, 1]);
+    for name in WITH_SERIES {
+        assert_eq!(ids(&scene, name).await, [10, 12], "{name}");
+    }
+    for (table, rows) in meant().await {
+        assert_eq!(table.delete(&rows, true).await.unwrap().rows, 0);
+    }
+    // What metric rows say themselves needs no series.
+    let direct = scene.store.meant(&TenantId::default(), &WITH_SERIES, &rows("metric=requests")).await.unwrap();
+    assert!(direct.tables.iter().all(|(_, meant)| *meant == rows("metric=requests")));
+}
+
+/// Scenario: metric rows of an older version, which name their series themselves.
+/// Guarantee: nothing else is lost by rewriting them; they are left and told, unless the whole segment is meant.
+#[tokio::test]
+async fn metric_rows_of_an_older_version_are_told_and_not_stripped() {
+    let scene = Scene::new();
+    let table = scene.table(TableName::Metrics10s);
+    let old = |series: &[u64]| {
+        let (windows, named) = (windows(TableName::Metrics10s, 1, series), catalogue(1, series));
+        let (schema, mut columns) = (windows.schema(), windows.columns().to_vec());
+        let attributes = ["attributes", "resource_attributes"];
+        columns.extend(attributes.map(|name| named[name].clone()));
+        let added = attributes.map(|name| named.schema().field_with_name(name).unwrap().clone());
+        let fields = schema.fields().iter().map(|field| field.as_ref().clone()).chain(added);
+        RecordBatch::try_new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), columns).unwrap()
+    };
+    publish_old(&table, &old(&[20, 21]), &HashSet::new(), 1).await;
+    publish_old(&table, &old(&[22]), &HashSet::new(), 2).await;
+    let delete = async |condition: &str| {
+        let meant = scene.store.meant(&TenantId::default(), &[TableName::Metrics10s], &rows(condition)).await.unwrap();
+        table.delete(&meant.tables[0].1, false).await.unwrap()
+    };
+    let partly = delete("row=1").await;
+    assert_eq!((partly.rows, partly.older.len(), ids(&scene, TableName::Metrics10s).await), (0, 1, vec![20, 21, 22]));
+    let whole = delete("row=0").await;
+    assert_eq!((whole.rows, whole.segments_dropped, whole.older.len()), (1, 1, 1));
+    assert_eq!(ids(&scene, TableName::Metrics10s).await, [20, 21]);
 }
 
 /// Scenario: a compactor and the collector commit while rows are deleted.
