@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) draining: AtomicBool,
     /// Newest offset that a table held at start: new frames must lie beyond.
     pub(crate) consumed_at_start: LogOffset,
+    /// Newest offset that the log or a table held at start: what the ledger counts lies beyond.
+    pub(crate) started_at: LogOffset,
     /// Every frame up to this offset is in the tables; what is damaged before costs nothing.
     pub(crate) published: AtomicU64,
     /// Tenants whose tables another collector writes: nothing is taken for them, and their tables are left alone.
@@ -106,6 +108,7 @@ impl Shared {
             runtime,
             draining: AtomicBool::new(false),
             consumed_at_start,
+            started_at: consumed_at_start.max(log.durable()),
             published: published.0.into(),
             foreign,
             storage: storage::Newest::default(),

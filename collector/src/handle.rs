@@ -365,6 +365,7 @@ fn status(shared: &Shared) -> CollectorStatus {
         ledgers,
         durable,
         applied,
+        started_at: Some(shared.started_at),
         log_bytes: stats.bytes,
         log_segments: stats.segments,
         hot_rows: hot_rows as u64,

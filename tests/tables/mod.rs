@@ -44,6 +44,12 @@ async fn tables_verify_beside_their_writer_and_damage_is_named() {
     let (code, said) = store(&data_dir, &["log", "--table", "logs"]);
     assert!(code == Some(0) && said.contains("default/logs version 0 at 20"), "{said}");
     system.ask().ledger_balances().await;
+    let collector = system.otlp_http();
+    let (code, said) = tokio::task::block_in_place(|| store(&data_dir, &["verify", "--collector", &collector]));
+    let those =
+        |table: &str, rows: u64| format!("{table}: the {rows} rows that came since the collector's start are those");
+    assert!(code == Some(0) && said.contains(&those("spans", sent.spans)), "{said}");
+    assert!(said.contains(&those("logs", sent.logs)), "{said}");
     system.stop_role(daymark_tests::Role::Up);
 
     let (code, said) = store(&data_dir, &["verify", "--json"]);

@@ -1,12 +1,13 @@
 //! What an operator sees of a collector, and what bounds its next start.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use daymark_collector::Collector;
 use daymark_guard::{CheckKind, Clock, Drain, Health, HealthOptions, ManualClock};
 use daymark_model::{Signal, TenantId, UnixNanos};
-use daymark_store::{HotSource, Store, TableName};
+use daymark_store::{CompactOptions, HotSource, Store, TableName};
 use daymark_wire::IngestRequest;
 
 use crate::otlp::{self, T0, TestLog, request};
@@ -115,4 +116,41 @@ async fn old_logs_lose_their_index_and_stay() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("the index is still there");
+}
+
+/// Guarantee: the rows that came since a collector's start are those its ledger has stored: published or not, merged with
+/// older ones or not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_since_the_start_are_those_the_ledger_has_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = |body: &str| {
+        let records = [body, "more"].map(|body| TestLog { body: body.into(), trace: None, correlation: None });
+        request(Signal::Logs, otlp::logs(&records))
+    };
+    let counted = async |world: &World| {
+        world.settle().await;
+        let status = world.handle.status().await.unwrap();
+        let table = world.handle.store().table(&TenantId::default(), TableName::Logs);
+        let rows = table.rows_received(status.started_at.unwrap(), status.durable, &world.handle).await.unwrap();
+        (rows, status.ledgers[0].rows.iter().find(|row| row.signal == Signal::Logs).unwrap().stored)
+    };
+    let world = World::start(dir.path()).await;
+    assert_eq!(counted(&world).await, (0, 0));
+    world.send(log("one")).await;
+    world.seal_all().await;
+    world.send(log("two")).await;
+    assert_eq!(counted(&world).await, (4, 4));
+    world.stop().await;
+
+    let world = World::start(dir.path()).await;
+    assert_eq!(counted(&world).await, (0, 0), "what was there before is not counted");
+    world.send(log("three")).await;
+    assert_eq!(counted(&world).await, (2, 2));
+    world.seal_all().await;
+    let table = world.handle.store().table(&TenantId::default(), TableName::Logs);
+    let all = CompactOptions { fan_in: 2, ..CompactOptions::default() };
+    while table.compact(&all, &mut HashSet::new()).await.unwrap().is_some() {}
+    assert_eq!(table.snapshot().await.unwrap().segments.len(), 1);
+    assert_eq!(counted(&world).await, (2, 2));
+    world.stop().await;
 }

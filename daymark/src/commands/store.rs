@@ -5,6 +5,7 @@
 //! - lines and findings go to standard output, the last word and the exit code to whoever calls.
 
 mod delete;
+mod ledger;
 mod repair;
 mod usage;
 mod verify;

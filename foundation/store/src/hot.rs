@@ -105,6 +105,10 @@ pub struct CollectorStatus {
     pub durable: LogOffset,
     /// Newest offset whose rows can be queried.
     pub applied: LogOffset,
+    /// Offsets after this one came since the collector's start, as the counts of its ledger did. Absent in the status of
+    /// an older collector.
+    #[serde(default)]
+    pub started_at: Option<LogOffset>,
     /// Size of the ingest log on disk.
     pub log_bytes: u64,
     /// Ingest log segments on disk.

@@ -13,6 +13,7 @@ mod delete;
 mod history;
 mod maintain;
 mod pin;
+mod received;
 mod repair;
 mod rows;
 

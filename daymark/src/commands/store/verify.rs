@@ -5,10 +5,10 @@ use std::path::Path;
 
 use daymark_log::{InspectLine, RealFileSystem, inspect};
 use daymark_model::LogOffset;
-use daymark_store::{Access, HotSource, Verified, VerifyOptions};
+use daymark_store::{Access, HotSource, HttpHotSource, Verified, VerifyOptions};
 use serde_json::json;
 
-use super::{collector, select};
+use super::{collector, ledger, select};
 use crate::cli::store_command::VerifyArgs;
 use crate::commands::output;
 
@@ -35,7 +35,11 @@ pub(super) async fn run(args: VerifyArgs) -> anyhow::Result<()> {
         notes.push(format!("{} damaged ranges of the ingest log are noted in tables/LOST.json", lost.len()));
     }
     if let Some(url) = &args.collector {
-        check_ledger(&selection.data_dir, url, &mut notes, &mut problems).await?;
+        let hot = collector(&selection.data_dir, url)?;
+        check_ledger(&hot, &mut notes, &mut problems).await?;
+        if selection.tenant.is_none() && selection.table.is_none() {
+            ledger::check_rows(&store, &hot, &mut notes, &mut problems).await?;
+        }
     }
     let damage = verified.iter().map(|table| table.damage.len()).sum::<usize>() + problems.len();
     let text = if selection.json {
@@ -94,13 +98,8 @@ fn check_against_log(verified: &[Verified], newest: LogOffset, notes: &mut Vec<S
 }
 
 /// The ledger of a running collector and its agents: every item has an outcome.
-async fn check_ledger(
-    data_dir: &Path,
-    url: &str,
-    notes: &mut Vec<String>,
-    problems: &mut Vec<String>,
-) -> anyhow::Result<()> {
-    let status = collector(data_dir, url)?.status().await?;
+async fn check_ledger(hot: &HttpHotSource, notes: &mut Vec<String>, problems: &mut Vec<String>) -> anyhow::Result<()> {
+    let status = hot.status().await?;
     for ledger in &status.ledgers {
         for row in &ledger.rows {
             let unexplained = row.unexplained();

@@ -116,7 +116,7 @@ impl Rows {
     pub(crate) fn test(&self, table: TableName) -> Result<Option<RowTest>, StoreError> {
         let conditions = match self {
             Rows::All => return Ok(Some(RowTest(Vec::new()))),
-            Rows::OfSeries(ids) if TableName::METRICS.contains(&table) => {
+            Rows::OfSeries(ids) if TableName::METRICS.contains(&table) && !ids.is_empty() => {
                 return Ok(Some(RowTest(vec![Test::Among("series_id".to_owned(), Arc::clone(ids))])));
             }
             Rows::OfSeries(_) => return Ok(None),
