@@ -95,7 +95,12 @@ impl Shared {
         let Parts { options, clock, log, store, consumed, foreign, vitals, published } = parts;
         let consumed_at_start = consumed.values().flatten().copied().max().unwrap_or_default();
         vitals.applied.store(consumed_at_start.0, Relaxed);
-        let tenants = consumed.into_iter().map(|(id, consumed)| (id, Tenant::new(&options, consumed))).collect();
+        let tenant = |(id, consumed)| {
+            let mut tenant = Tenant::new(&options, consumed);
+            tenant.holds_edges_until(published);
+            (id, tenant)
+        };
+        let tenants = consumed.into_iter().map(tenant).collect();
         Shared {
             dedup: Dedup::new(options.dedup_entries, options.dedup_age_ms),
             agents: Agents::new(AgentLimits {

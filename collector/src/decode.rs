@@ -14,6 +14,7 @@ use daymark_log::{Frame, FrameKind};
 use daymark_model::{LogOffset, UnixNanos};
 use daymark_sketch::Sketch;
 use daymark_store::TableName;
+use daymark_trace::{Kind, Span};
 use daymark_wire::decode::{
     LogView, LogVisitor, MetricView, MetricVisitor, PointView, ResourceView, ScopeView, SpanView, TraceVisitor,
 };
@@ -24,7 +25,7 @@ use crate::correlate::{CorrelationKey, find};
 use crate::error::CollectorError;
 use crate::resources::Resource;
 use crate::rollup::{Catalogue, Metric, PointResource, unsupported};
-use crate::stitch::SpanFacts;
+use crate::stitch::{DATABASE, SETTLED, SpanFacts, target};
 use crate::tenant::{Tenant, at};
 use crate::{CollectorOptions, admit};
 
@@ -113,7 +114,7 @@ struct Stage<'t> {
 
 impl Stage<'_> {
     fn begin_resource(&mut self, view: &ResourceView<'_, '_>) {
-        let resource = self.tenant.resources.get(view);
+        let resource = self.tenant.resources.get(view, &mut self.tenant.stitcher.names);
         if !self.applied.services.contains(&resource.service) {
             self.applied.services.push(Arc::clone(&resource.service));
         }
@@ -152,21 +153,48 @@ impl Stage<'_> {
             let outcome = columns.push(self.offset, &resource.service, &self.scope, &resource.text, span, correlation);
             self.keep(outcome);
         }
-        if self.wants(TableName::Traces) {
-            self.touch(TableName::Traces);
-            let facts = SpanFacts {
-                offset: self.offset,
-                span_id: span.span_id,
-                parent: span.parent_span_id,
-                start: span.start,
-                end: span.end,
-                error: span.status_code == STATUS_ERROR,
-                service: &resource.service,
-                name: span.name,
-                correlation,
-            };
-            self.tenant.stitcher.count(span.trace_id, &facts, self.now_ms);
+        let [traces, edges] = [TableName::Traces, TableName::Edges].map(|table| self.wants(table));
+        for table in [(TableName::Traces, traces), (TableName::Edges, edges)].into_iter().filter(|(_, wanted)| *wanted)
+        {
+            self.touch(table.0);
         }
+        if traces || edges {
+            self.stitch(span, &resource, correlation, (!traces, !edges));
+        }
+    }
+
+    /// `consumed`: the tables of traces and of edges hold the frame.
+    fn stitch(
+        &mut self,
+        span: &SpanView<'_, '_>,
+        resource: &Resource,
+        correlation: Option<&str>,
+        consumed: (bool, bool),
+    ) {
+        let kind = Kind::from_otlp(span.kind);
+        let texts = span.attributes.iter().filter_map(|(key, value)| Some((key, value.as_str()?)));
+        let callee = target(kind, texts);
+        let mark = |mark: u8, set: bool| if set { mark } else { 0 };
+        let facts = SpanFacts {
+            offset: self.offset,
+            written: consumed.0,
+            span: Span {
+                id: u64::from_be_bytes(span.span_id.0),
+                parent: span.parent_span_id.map_or(0, |parent| u64::from_be_bytes(parent.0)),
+                start: span.start.0,
+                duration: span.duration_ns(),
+                clock: resource.clock,
+                service: resource.service_number,
+                peer: self.tenant.stitcher.names.number(callee.name),
+                kind,
+                marks: mark(Span::ERROR, span.status_code == STATUS_ERROR)
+                    | mark(DATABASE, callee.is_database)
+                    | mark(SETTLED, consumed.1),
+            },
+            name: span.name,
+            correlation,
+        };
+        self.tenant.stitcher.count(span.trace_id, &facts, self.now_ms);
     }
 
     fn log(&mut self, log: &LogView<'_, '_>) {

@@ -303,7 +303,7 @@ async fn visible(shared: &Shared) -> LogOffset {
     durable
 }
 
-fn read_hot(shared: &Shared, request: &HotRequest, durable: LogOffset) -> Result<HotRows, HotError> {
+pub(crate) fn read_hot(shared: &Shared, request: &HotRequest, durable: LogOffset) -> Result<HotRows, HotError> {
     let behind;
     let read = {
         let mut core = shared.read();
@@ -341,7 +341,7 @@ fn project(batch: &RecordBatch, columns: &[String]) -> Result<RecordBatch, arrow
     batch.project(&positions)
 }
 
-fn status(shared: &Shared) -> CollectorStatus {
+pub(crate) fn status(shared: &Shared) -> CollectorStatus {
     let now = shared.clock.now();
     let durable = shared.log.durable();
     let (applied, applied_received, hot_rows) = {

@@ -32,6 +32,7 @@ mod lost;
 mod options;
 mod pipeline;
 mod resources;
+mod restore;
 mod retain;
 mod rollup;
 mod seal;

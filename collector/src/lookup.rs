@@ -1,9 +1,10 @@
-//! Finds the newest row of traces that were forgotten, for late spans.
+//! Finds the newest row of traces that were forgotten, and by it their spans, for late spans.
 //!
 //! Where it sits: the applier asks before it shows or writes a trace whose id is in the stitcher's bloom filter, for
 //! all such traces at once. And what the tables hold when a collector starts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray};
 use daymark_model::{LogOffset, TenantId, TimeRange, TraceId};
@@ -14,21 +15,23 @@ use crate::columns::{TraceRow, read_trace_rows};
 use crate::core::Shared;
 use crate::error::CollectorError;
 use crate::keyed::IdMap;
+use crate::restore::{self, RestoreLimits};
 use crate::tenant::{TABLES, at};
 
 /// Segments looked through, newest first. Spans later than that start a new trace row.
-const MAX_SEGMENTS: usize = 64;
+pub(crate) const MAX_SEGMENTS: usize = 64;
 /// Up to so many ids the bloom filters are asked before a segment is read.
-const MAX_BLOOM_IDS: usize = 32;
+pub(crate) const MAX_BLOOM_IDS: usize = 32;
 /// Tenants whose tables are opened at once at start.
 const OPENED_AT_ONCE: usize = 16;
 /// Ids told to the stitcher at start, newest segments first.
 const MAX_STORED_IDS: usize = 2 << 20;
 
-/// Adds the stored part to every trace of `tenant` that wants one. On an error they keep waiting.
-pub(crate) fn add_stored_parts(shared: &Shared, tenant: &TenantId) -> Result<(), CollectorError> {
+/// Adds the stored part to every trace of `tenant` that wants one: its spans, or, where they are too many, its row. On an
+/// error they keep waiting.
+pub(crate) fn add_stored_parts(shared: &Arc<Shared>, tenant: &TenantId) -> Result<(), CollectorError> {
     let mut found = IdMap::default();
-    let missing = {
+    let (missing, limits) = {
         let mut core = shared.write();
         let Some(tenant) = core.tenants.get_mut(tenant) else { return Ok(()) };
         let wanted: IdMap<TraceId, ()> = tenant.stitcher.wanted().iter().map(|id| (*id, ())).collect();
@@ -39,13 +42,14 @@ pub(crate) fn add_stored_parts(shared: &Shared, tenant: &TenantId) -> Result<(),
             keep_newest(&mut found, read_trace_rows(&chunk.batch, |id| wanted.contains_key(id)));
         }
         let missing = wanted.into_keys().filter(|id| !found.contains_key(id));
-        missing.collect::<Vec<TraceId>>()
+        (missing.collect::<Vec<TraceId>>(), RestoreLimits::of(&tenant.stitcher))
     };
     if !missing.is_empty() {
         shared.runtime.block_on(from_segments(shared, tenant, missing, &mut found))?;
     }
+    let stored = shared.runtime.block_on(restore::stored_spans(shared, tenant, found, limits))?;
     if let Some(tenant) = shared.write().tenants.get_mut(tenant) {
-        tenant.stitcher.add_bases(&found);
+        restore::restore(&mut tenant.stitcher, &stored)?;
     }
     Ok(())
 }
@@ -99,7 +103,7 @@ fn newest_first(view: &View) -> Vec<&Segment> {
     segments
 }
 
-fn one_of(ids: Vec<TraceId>) -> Filter {
+pub(crate) fn one_of(ids: Vec<TraceId>) -> Filter {
     let ids: IdMap<TraceId, ()> = ids.into_iter().map(|id| (id, ())).collect();
     Filter::new(&["trace_id"], move |batch| {
         let column = batch.column_by_name("trace_id").and_then(|column| column.as_fixed_size_binary_opt());

@@ -53,10 +53,16 @@ pub struct CollectorOptions {
     pub trace_idle_ms: u64,
     /// A trace open for this long is emitted even if spans still arrive, milliseconds.
     pub trace_max_age_ms: u64,
-    /// Traces remembered for late spans, per tenant; the ones longest without spans are forgotten first.
+    /// Traces remembered for late spans, per tenant; the ones longest without spans are forgotten first. A late span of
+    /// a forgotten trace makes its spans be read from the store.
     pub max_traces: usize,
-    /// Span ids remembered per open trace, so that a repeated span is not counted twice.
+    /// Spans of all remembered traces of a tenant, 40 bytes each; the same traces are forgotten first.
+    pub max_stitched_spans: usize,
+    /// Spans of one trace that are looked at together. Further ones are stored and counted; the trace is `truncated`.
     pub max_spans_per_trace: usize,
+    /// Edges of the service graph per tenant, counted once for each minute, between two seals. Further calls are counted
+    /// on one edge from `_overflow` to `_overflow`.
+    pub max_edges: usize,
     /// Attribute keys that tie records without trace context to a trace, most telling first.
     pub correlation_keys: Vec<String>,
     /// Correlation values remembered per tenant.
@@ -116,7 +122,9 @@ impl CollectorOptions {
             trace_idle_ms: 5_000,
             trace_max_age_ms: 60_000,
             max_traces: 131_072,
-            max_spans_per_trace: 16_384,
+            max_stitched_spans: 750_000,
+            max_spans_per_trace: 100_000,
+            max_edges: 20_000,
             correlation_keys: ["correlation_id", "request_id", "http.request.header.x-request-id"]
                 .map(str::to_owned)
                 .into(),
@@ -160,6 +168,8 @@ pub struct Retention {
     pub exceptions: BTreeMap<(Option<TenantId>, TableName), u64>,
     /// After so many hours a segment of logs loses its text index and is scanned by searches; 0 keeps it as long as rows.
     pub index_hours: u64,
+    /// Edges of the service graph.
+    pub edges_hours: u64,
     /// How often old rows are looked for, seconds.
     pub check_interval_s: u64,
 }
@@ -176,6 +186,7 @@ impl Default for Retention {
             metrics_1d_hours: 1_830 * 24,
             exceptions: BTreeMap::new(),
             index_hours: 0,
+            edges_hours: 32 * 24,
             check_interval_s: 300,
         }
     }

@@ -34,6 +34,8 @@ use crate::{decode, lookup, lost};
 const TICK_MS: u64 = 200;
 /// Between looks at the outcome of an earlier copy of the same request.
 const REPEAT_POLL: Duration = Duration::from_millis(5);
+/// Traces that wait for their stored part before they are looked up without waiting for the next tick.
+const MAX_WANTED: usize = 4_096;
 /// Longest wait for that outcome. Beyond it the copy is turned away, so that copies do not pile up while the log stalls.
 const REPEAT_WAIT: Duration = Duration::from_secs(1);
 /// What a client is told when it should come again, milliseconds.
@@ -305,14 +307,19 @@ impl Applier {
     /// Seals the tables of one tenant that have reached a size limit.
     fn seal_full(&mut self, tenant: &TenantId) -> Result<(), CollectorError> {
         let options = &self.shared.options;
-        let full: Vec<TableName> = {
+        let (full, wanting): (Vec<TableName>, bool) = {
             let core = self.shared.write();
             let Some(tenant) = core.tenants.get(tenant) else { return Ok(()) };
             let is_full = |table: &TableName| {
                 tenant.unsealed_rows(*table) >= options.seal_rows || tenant.unsealed_bytes(*table) >= options.seal_bytes
             };
-            TableName::ALL.into_iter().filter(is_full).collect()
+            let full = TableName::ALL.into_iter().filter(is_full).collect();
+            (full, tenant.stitcher.wanted().len() > MAX_WANTED)
         };
+        if wanting {
+            // A replay has no ticks: memory must not grow with its length.
+            self.look_up(tenant);
+        }
         full.into_iter().try_for_each(|table| self.seal(tenant, table))
     }
 
@@ -364,35 +371,40 @@ impl Applier {
         if sizes.iter().map(|(bytes, ..)| bytes).sum::<usize>() > options.hot_bytes {
             due.extend(sizes.into_iter().max().map(|(_, tenant, table)| (tenant, table)));
         }
-        for tenant in wanting {
-            if let Err(error) = lookup::add_stored_parts(&self.shared, &tenant) {
-                tracing::warn!(%tenant, %error, "stored traces not found yet: late spans wait");
-            }
-        }
+        wanting.iter().for_each(|tenant| self.look_up(tenant));
         due.into_iter().try_for_each(|(tenant, table)| self.seal(&tenant, table))
     }
 
+    fn look_up(&self, tenant: &TenantId) {
+        if let Err(error) = lookup::add_stored_parts(&self.shared, tenant) {
+            tracing::warn!(%tenant, %error, "stored traces not found yet: late spans wait");
+        }
+    }
+
     /// Seals a table; those of metric windows together, because they are folded from the same fragments, and after the
-    /// catalogue that names their series.
+    /// catalogue that names their series; edges with the traces they are of, so that a replay need not bring traces back
+    /// for the edges alone.
     fn seal(&self, tenant: &TenantId, table: TableName) -> Result<(), CollectorError> {
-        match table.is_sorted_by_series() {
-            true => {
+        match table {
+            TableName::Traces | TableName::Edges => {
+                if let Err(error) = lookup::add_stored_parts(&self.shared, tenant) {
+                    // Their spans are in the log only: a commit now would claim to hold them.
+                    tracing::warn!(%tenant, %error, "traces and edges are not sealed while stored parts cannot be read");
+                    return Ok(());
+                }
+                self.seal_one(tenant, TableName::Traces)?;
+                self.seal_one(tenant, TableName::Edges)
+            }
+            table if table.is_sorted_by_series() => {
                 let mut tables = [TableName::Series].into_iter().chain(TableName::METRICS);
                 tables.try_for_each(|table| self.seal_one(tenant, table))
             }
-            false => self.seal_one(tenant, table),
+            table => self.seal_one(tenant, table),
         }
     }
 
     /// Takes all rows of a table and puts them in line for publishing. Waits while too many are under way.
     fn seal_one(&self, tenant: &TenantId, table: TableName) -> Result<(), CollectorError> {
-        if table == TableName::Traces
-            && let Err(error) = lookup::add_stored_parts(&self.shared, tenant)
-        {
-            // Their spans are in the log only: a commit now would claim to hold them.
-            tracing::warn!(%tenant, %error, "traces are not sealed while stored parts cannot be read");
-            return Ok(());
-        }
         let mut core = self.shared.room_for_seal();
         let through = core.applied;
         let Some(rows) = core.tenants.get_mut(tenant).map(|tenant| tenant.seal(table, through)) else { return Ok(()) };

@@ -89,6 +89,7 @@ impl Retention {
             TableName::Metrics1h => self.metrics_1h_hours,
             TableName::Metrics1d => self.metrics_1d_hours,
             TableName::Series => 0,
+            TableName::Edges => self.edges_hours,
         }
     }
 }

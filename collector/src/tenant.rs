@@ -69,7 +69,9 @@ impl Tenant {
                 idle_ms: options.trace_idle_ms,
                 max_age_ms: options.trace_max_age_ms,
                 max_traces: options.max_traces,
-                max_spans: options.max_spans_per_trace,
+                max_spans: options.max_stitched_spans,
+                max_spans_per_trace: options.max_spans_per_trace,
+                max_edges: options.max_edges,
             }),
             correlations: Correlations::new(options.max_correlations),
             rollups: Rollups::new(SeriesLimits { all: options.max_series, per_metric: options.max_series_per_metric }),
@@ -80,6 +82,13 @@ impl Tenant {
             consumed,
             filled_at: 0,
         }
+    }
+
+    /// Frames up to here brought no edges that are not in the table: a table without new rows gets no commit that says
+    /// so, and a tenant may have calls to nobody for days.
+    pub(crate) fn holds_edges_until(&mut self, published: LogOffset) {
+        let consumed = &mut self.consumed[at(TableName::Edges)];
+        *consumed = published.max(*consumed);
     }
 
     /// Notes that `offset` brought something for `table`.
@@ -102,6 +111,7 @@ impl Tenant {
             TableName::Series => self.series.rows(),
             // Folded from the 10 s windows when those are sealed.
             TableName::Metrics1m | TableName::Metrics1h | TableName::Metrics1d => 0,
+            TableName::Edges => self.stitcher.edge_rows().0,
         };
         building + self.layers[at(table)].frozen_rows()
     }
@@ -115,6 +125,7 @@ impl Tenant {
             TableName::Metrics10s => self.rollups.size_bytes(),
             TableName::Series => self.series.size_bytes(),
             TableName::Metrics1m | TableName::Metrics1h | TableName::Metrics1d => 0,
+            TableName::Edges => self.stitcher.edge_rows().1,
         };
         building + self.layers[at(table)].frozen_bytes()
     }
@@ -202,23 +213,25 @@ impl Tenant {
         if table == TableName::Traces {
             batches.extend(self.provisional_traces(applied)?);
         }
-        if let (Some(level), Some(pending)) = (level(table), self.pending(table)) {
+        let sums_up = table == TableName::Edges || level(table).is_some();
+        if let (true, Some(pending)) = (sums_up, self.pending(table)) {
             if after >= pending.first && after < applied {
                 // Fragments sum up offsets on both sides of the snapshot; only a foreign offset can ask for that.
                 return Err(Stale(applied).into());
             }
-            let (through, live) = self.rollups.live(level, applied)?;
+            let (through, live) = match level(table) {
+                Some(level) => self.rollups.live(level, applied)?,
+                None => self.stitcher.live_edges(applied)?,
+            };
             batches.extend(live.filter(|_| after < pending.first));
             return Ok((through, batches));
         }
         Ok((applied, batches))
     }
 
-    fn provisional_traces(&self, through: LogOffset) -> Result<Option<RecordBatch>, ArrowError> {
+    fn provisional_traces(&mut self, through: LogOffset) -> Result<Option<RecordBatch>, ArrowError> {
         let mut rows = TraceColumns::new();
-        for row in self.stitcher.provisional(through) {
-            rows.push(&row)?;
-        }
+        self.stitcher.provisional(through, &mut rows)?;
         if rows.rows() == 0 { Ok(None) } else { Ok(Some(rows.finish()?.0)) }
     }
 
@@ -233,6 +246,10 @@ impl Tenant {
     ) -> Result<Option<Vec<RecordBatch>>, ArrowError> {
         if level(table).is_some() {
             self.freeze_fragments(through)?;
+        } else if table == TableName::Edges {
+            if let Some((batch, time)) = self.stitcher.take_edges(through)? {
+                self.freeze_whole(table, batch, time, through)?;
+            }
         } else {
             if table == TableName::Traces {
                 self.stitcher.emit_changed(through, &mut self.traces)?;
@@ -267,14 +284,24 @@ impl Tenant {
         }
         for (table, fragments) in TableName::METRICS.into_iter().zip(self.rollups.freeze(through)?) {
             let Some(fragments) = fragments else { continue };
-            let first = self.pending(table).map_or(through, |pending| pending.first);
-            let mut extent = Extent::EMPTY;
-            extent.add(first, fragments.time.0, fragments.time.1);
-            extent.last = through;
-            let chunk = Chunk { batch: fragments.batch, extent, waiting: Vec::new(), whole: true };
-            self.layers[at(table)].freeze(chunk)?;
+            self.freeze_whole(table, fragments.batch, fragments.time, through)?;
         }
         Ok(())
+    }
+
+    /// Rows that sum up everything since the last seal.
+    fn freeze_whole(
+        &mut self,
+        table: TableName,
+        batch: RecordBatch,
+        time: (UnixNanos, UnixNanos),
+        through: LogOffset,
+    ) -> Result<(), ArrowError> {
+        let first = self.pending(table).map_or(through, |pending| pending.first);
+        let mut extent = Extent::EMPTY;
+        extent.add(first, time.0, time.1);
+        extent.last = through;
+        self.layers[at(table)].freeze(Chunk { batch, extent, waiting: Vec::new(), whole: true })
     }
 
     /// The oldest seal of `table` is committed.

@@ -160,7 +160,7 @@ def logs(args, work):
 def traces(args, work):
     daymark, truth = ingest(args, "traces", work)
     n = truth["n"]
-    tables = ["spans", "traces", "metrics_10s", "metrics_1m", "metrics_1h", "metrics_1d", "series"]
+    tables = ["spans", "traces", "edges", "metrics_10s", "metrics_1m", "metrics_1h", "metrics_1d", "series"]
     sizes = {table: daymark.published(table) / n for table in tables}
     print("  bytes a span published: " + ", ".join(f"{t} {b:.1f}" for t, b in sizes.items()), flush=True)
     span = f"start={truth['end'] - 7200}&end={truth['end'] + 600}"

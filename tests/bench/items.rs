@@ -17,6 +17,7 @@ use daymark_log::LogOptions;
 use daymark_model::{Signal, TenantId, TimeRange};
 use daymark_sketch::Sketch;
 use daymark_store::{CompactOptions, Reader, Store, TableName};
+use daymark_trace::{Analysis, Span};
 use daymark_wire::{DecodeLimits, Ingest, IngestRequest, Payload, check, content_hash};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -50,6 +51,9 @@ fn main() {
     }
     if wanted("metrics: compact") {
         compact_metrics(&generate(dir.path(), "metrics", METRIC_POINTS));
+    }
+    if wanted("trace: ") {
+        trace();
     }
     if wanted("sketch") {
         sketch();
@@ -173,6 +177,27 @@ async fn bytes_of(store: &Arc<Store>, tables: &[TableName]) -> Vec<BTreeMap<Stri
         all.push(bytes);
     }
     all
+}
+
+/// Clocks, self times and the critical path, a span: traces of ten and one of 100,000, over four hosts that disagree.
+fn trace() {
+    const SPANS: u64 = 100_000;
+    let span = |id: u64, size: u64| Span {
+        id: id * 0x9e37_79b9,
+        parent: if id.is_multiple_of(size) { 0 } else { (id - 1 - id % size / 4) * 0x9e37_79b9 },
+        start: 1_700_000_000_000_000_000 + id % size * 1_000 + id % 4 * 1_000_000_000,
+        duration: 1_000_000_000 - id % size * 10_000,
+        clock: (id % 4) as u16,
+        service: (id % 4) as u16,
+        ..Span::default()
+    };
+    for (name, size) in [("trace: analyse, 10 spans", 10), ("trace: analyse, 100,000 spans", SPANS)] {
+        let spans: Vec<Span> = (SPANS..2 * SPANS).map(|id| span(id, size)).collect();
+        let mut analysis = Analysis::default();
+        measure(name, SPANS, 0, || {
+            spans.chunks(size as usize).for_each(|trace| assert!(analysis.of(trace).root().is_some()));
+        });
+    }
 }
 
 fn sketch() {

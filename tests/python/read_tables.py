@@ -43,7 +43,8 @@ for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
     # The same version for all, because the tables grow while they are read.
     version = table.version()
     # Counting a column reads it; count(*) alone would trust the log's statistics.
-    column = "metric" if path.name.startswith("metrics") else "trace_id" if path.name == "traces" else "service_name"
+    column = {"traces": "trace_id", "edges": "caller"}.get(path.name, "service_name")
+    column = "metric" if path.name.startswith("metrics") else column
     answer = QueryBuilder().register("t", table).execute(f"select count({column}) as n from t").read_all()
     rows = answer.column("n").to_pylist()[0]
     frame = polars.read_delta(str(path), version=version)

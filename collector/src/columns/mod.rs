@@ -8,6 +8,7 @@
 //! - nothing is allocated per item beyond the growth of the builders.
 
 mod attributes;
+mod edges;
 mod logs;
 mod series;
 mod span_json;
@@ -25,10 +26,11 @@ use arrow::error::ArrowError;
 use daymark_model::{LogOffset, UnixNanos};
 
 pub(crate) use attributes::{AttributesBuilder, Encoded, ResourceColumns, encode, hot_schema, widen};
+pub(crate) use edges::{EdgeColumns, EdgeRow};
 pub(crate) use logs::{LogColumns, LogRow, Waiting, fill_trace_ids};
 pub(crate) use series::{MetricSeries, SeriesColumns};
 pub(crate) use spans::{SpanColumns, kind_name, status_name};
-pub(crate) use traces::{TraceColumns, TraceRow, read_trace_rows};
+pub(crate) use traces::{ServiceFigures, TraceColumns, TraceRow, read_trace_rows};
 
 /// First and last of the offsets and event times in a builder or batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

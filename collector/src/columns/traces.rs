@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, AsArray, FixedSizeBinaryBuilder, Int64Builder, ListBuilder, RecordBatch, StringBuilder,
+    Array, ArrayRef, AsArray, FixedSizeBinaryBuilder, Int64Builder, ListBuilder, RecordBatch, StringBuilder,
     TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::Int64Type;
@@ -26,11 +26,31 @@ pub(crate) struct TraceRow {
     pub(crate) services: Vec<String>,
     pub(crate) correlation_ids: Vec<String>,
     pub(crate) state: String,
+    /// Start and duration as the spans say, without correction.
+    pub(crate) raw_start: UnixNanos,
+    pub(crate) raw_duration_ns: u64,
+    /// The largest correction of a clock; none without correction.
+    pub(crate) clock_offset_ns: Option<i64>,
+    /// Spans that the analysis has looked at.
+    pub(crate) analysed_spans: u64,
+    /// Self time, part of the critical path, and correction of each of `services`.
+    pub(crate) by_service: Vec<ServiceFigures>,
     /// Log offset of the newest span counted: of two rows the one with the larger version counts.
     pub(crate) version: LogOffset,
     /// Newest offset applied when the row was written.
     pub(crate) log_offset: LogOffset,
 }
+
+/// Figures of one of a trace's services, nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ServiceFigures {
+    pub(crate) self_ns: u64,
+    pub(crate) critical_ns: u64,
+    pub(crate) clock_offset_ns: i64,
+}
+
+const LATER: [&str; 4] = ["raw_start_time_unix_nano", "raw_duration_ns", "clock_offset_ns", "analysed_spans"];
+const SERVICE_LISTS: [&str; 3] = ["service_self_ns", "service_critical_ns", "service_clock_offset_ns"];
 
 /// Builds rows of the `traces` table.
 pub(crate) struct TraceColumns {
@@ -47,6 +67,9 @@ pub(crate) struct TraceColumns {
     state: StringBuilder,
     version: Int64Builder,
     log_offset: Int64Builder,
+    /// `raw_start_time_unix_nano`, `raw_duration_ns`, `clock_offset_ns`, `analysed_spans`.
+    later: [Int64Builder; 4],
+    by_service: [ListBuilder<Int64Builder>; 3],
     extent: Extent,
 }
 
@@ -66,6 +89,8 @@ impl TraceColumns {
             state: StringBuilder::new(),
             version: Int64Builder::new(),
             log_offset: Int64Builder::new(),
+            later: Default::default(),
+            by_service: [(); 3].map(|()| daymark_store::longs_builder()),
             extent: Extent::EMPTY,
         }
     }
@@ -77,7 +102,7 @@ impl TraceColumns {
 
     /// Bytes held, about.
     pub(crate) fn size_bytes(&self) -> usize {
-        250 * self.rows()
+        350 * self.rows()
     }
 
     /// Adds a row.
@@ -100,8 +125,26 @@ impl TraceColumns {
         self.state.append_value(&row.state);
         self.version.append_value(row.version.0 as i64);
         self.log_offset.append_value(row.log_offset.0 as i64);
+        let raw = [row.raw_start.0 as i64, row.raw_duration_ns as i64].map(Some);
+        let later = [raw[0], raw[1], row.clock_offset_ns, Some(row.analysed_spans as i64)];
+        self.later.iter_mut().zip(later).for_each(|(column, value)| column.append_option(value));
+        self.push_figures(row);
         self.extent.add(row.log_offset, row.start, row.start);
         Ok(())
+    }
+
+    fn push_figures(&mut self, row: &TraceRow) {
+        let [self_ns, critical_ns, offsets] = &mut self.by_service;
+        for figures in &row.by_service {
+            self_ns.values().append_value(figures.self_ns as i64);
+            critical_ns.values().append_value(figures.critical_ns as i64);
+            if row.clock_offset_ns.is_some() {
+                offsets.values().append_value(figures.clock_offset_ns);
+            }
+        }
+        self_ns.append(true);
+        critical_ns.append(true);
+        offsets.append(row.clock_offset_ns.is_some());
     }
 
     /// The rows built so far; the builder is empty afterwards.
@@ -109,29 +152,33 @@ impl TraceColumns {
     /// # Errors
     /// When the columns do not fit the schema: a mistake in this crate.
     pub(crate) fn finish(&mut self) -> Result<(RecordBatch, Extent), ArrowError> {
-        let batch = assemble(
-            &TableName::Traces.schema(),
-            vec![
-                ("trace_id", Arc::new(self.trace_id.finish())),
-                ("root_service", Arc::new(self.root_service.finish())),
-                ("root_name", Arc::new(self.root_name.finish())),
-                ("start_time", Arc::new(self.start_time.finish())),
-                ("start_time_unix_nano", Arc::new(self.start_time_unix_nano.finish())),
-                ("duration_ns", Arc::new(self.duration_ns.finish())),
-                ("span_count", Arc::new(self.span_count.finish())),
-                ("error_count", Arc::new(self.error_count.finish())),
-                ("services", Arc::new(self.services.finish())),
-                ("correlation_ids", Arc::new(self.correlation_ids.finish())),
-                ("state", Arc::new(self.state.finish())),
-                ("version", Arc::new(self.version.finish())),
-                ("log_offset", Arc::new(self.log_offset.finish())),
-            ],
-        )?;
+        let mut columns: Vec<(&str, ArrayRef)> = vec![
+            ("trace_id", Arc::new(self.trace_id.finish())),
+            ("root_service", Arc::new(self.root_service.finish())),
+            ("root_name", Arc::new(self.root_name.finish())),
+            ("start_time", Arc::new(self.start_time.finish())),
+            ("start_time_unix_nano", Arc::new(self.start_time_unix_nano.finish())),
+            ("duration_ns", Arc::new(self.duration_ns.finish())),
+            ("span_count", Arc::new(self.span_count.finish())),
+            ("error_count", Arc::new(self.error_count.finish())),
+            ("services", Arc::new(self.services.finish())),
+            ("correlation_ids", Arc::new(self.correlation_ids.finish())),
+            ("state", Arc::new(self.state.finish())),
+            ("version", Arc::new(self.version.finish())),
+            ("log_offset", Arc::new(self.log_offset.finish())),
+        ];
+        for (name, column) in LATER.into_iter().zip(&mut self.later) {
+            columns.push((name, Arc::new(column.finish())));
+        }
+        for (name, column) in SERVICE_LISTS.into_iter().zip(&mut self.by_service) {
+            columns.push((name, Arc::new(column.finish())));
+        }
+        let batch = assemble(&TableName::Traces.schema(), columns)?;
         Ok((batch, std::mem::replace(&mut self.extent, Extent::EMPTY)))
     }
 }
 
-/// Reads rows back, those of the traces `wanted`.
+/// Reads rows back, those of the traces `wanted`, without the figures of their services.
 pub(crate) fn read_trace_rows(batch: &RecordBatch, mut wanted: impl FnMut(&TraceId) -> bool) -> Vec<TraceRow> {
     let Some(columns) = Columns::of(batch) else { return Vec::new() };
     (0..batch.num_rows())
@@ -147,6 +194,8 @@ struct Columns<'b> {
     texts: [&'b arrow::array::StringArray; 3],
     numbers: [&'b arrow::array::Int64Array; 6],
     lists: [&'b arrow::array::ListArray; 2],
+    /// Columns that older segments lack.
+    later: [Option<&'b arrow::array::Int64Array>; 4],
 }
 
 impl<'b> Columns<'b> {
@@ -166,6 +215,7 @@ impl<'b> Columns<'b> {
                 number("log_offset")?,
             ],
             lists: [list("services")?, list("correlation_ids")?],
+            later: LATER.map(number),
         })
     }
 
@@ -177,6 +227,7 @@ impl<'b> Columns<'b> {
             let items = items.as_string_opt::<i32>();
             items.map(|items| items.iter().flatten().map(str::to_owned).collect()).unwrap_or_default()
         };
+        let later = |at: usize| self.later[at].filter(|column| column.is_valid(row)).map(|column| column.value(row));
         TraceRow {
             trace_id,
             root_service: text(0),
@@ -188,6 +239,11 @@ impl<'b> Columns<'b> {
             services: list(0),
             correlation_ids: list(1),
             state: text(2).unwrap_or_default(),
+            raw_start: UnixNanos(later(0).map_or(number(0), |start| start as u64)),
+            raw_duration_ns: later(1).map_or(number(1), |duration| duration as u64),
+            clock_offset_ns: later(2),
+            analysed_spans: later(3).unwrap_or(0) as u64,
+            by_service: Vec::new(),
             version: LogOffset(number(4)),
             log_offset: LogOffset(number(5)),
         }

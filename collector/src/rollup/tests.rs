@@ -15,6 +15,7 @@ use prost::Message;
 
 use super::*;
 use crate::resources::{Resource, Resources};
+use crate::stitch::Names;
 
 pub(super) const S: u64 = 1_000_000_000;
 pub(super) const T0: u64 = 1_767_225_600 * S;
@@ -29,7 +30,7 @@ struct Walk<'r> {
 
 impl MetricVisitor for Walk<'_> {
     fn resource(&mut self, view: &ResourceView<'_, '_>) {
-        self.resource = Some(self.resources.get(view));
+        self.resource = Some(self.resources.get(view, &mut Names::new()));
     }
 
     fn metric(&mut self, view: &MetricView<'_, '_>) {

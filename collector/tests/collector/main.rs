@@ -12,4 +12,5 @@ mod otlp;
 mod quotas;
 mod repeats;
 mod rollups;
+mod stitching;
 mod world;

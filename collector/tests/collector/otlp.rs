@@ -28,7 +28,13 @@ pub struct TestSpan {
     pub span: u32,
     pub parent: Option<u32>,
     pub service: &'static str,
+    pub host: &'static str,
+    /// OTLP's number.
+    pub kind: i32,
+    /// What it calls.
+    pub peer: Option<&'static str>,
     pub start_ms: u64,
+    pub duration_ms: u64,
     pub error: bool,
     pub correlation: Option<String>,
 }
@@ -36,7 +42,19 @@ pub struct TestSpan {
 impl TestSpan {
     pub fn new(trace: u8, span: u32, parent: Option<u32>) -> TestSpan {
         let start_ms = u64::from(span);
-        TestSpan { trace, span, parent, service: "shop", start_ms, error: false, correlation: None }
+        TestSpan {
+            trace,
+            span,
+            parent,
+            service: "shop",
+            host: "h1",
+            kind: 2,
+            peer: None,
+            start_ms,
+            duration_ms: 5,
+            error: false,
+            correlation: None,
+        }
     }
 }
 
@@ -65,26 +83,27 @@ pub fn span_id(span: u32) -> Vec<u8> {
     id
 }
 
-fn resource(service: &str) -> Option<Resource> {
-    let attributes = vec![text("service.name", service), text("host.name", "h1")];
+fn resource(service: &str, host: &str) -> Option<Resource> {
+    let attributes = vec![text("service.name", service), text("host.name", host)];
     Some(Resource { attributes, ..Resource::default() })
 }
 
 pub fn traces(spans: &[TestSpan]) -> Bytes {
+    let correlation = |span: &TestSpan| span.correlation.clone().into_iter().map(|value| text("request_id", &value));
     let of = |span: &TestSpan| Span {
         trace_id: trace_id(span.trace),
         span_id: span_id(span.span),
         parent_span_id: span.parent.map(span_id).unwrap_or_default(),
         name: format!("op-{}", span.span % 3),
-        kind: 2,
+        kind: span.kind,
         start_time_unix_nano: T0 + span.start_ms * 1_000_000,
-        end_time_unix_nano: T0 + span.start_ms * 1_000_000 + 5_000_000,
+        end_time_unix_nano: T0 + (span.start_ms + span.duration_ms) * 1_000_000,
         status: span.error.then(|| Status { code: 2, message: "boom".into() }),
-        attributes: span.correlation.iter().map(|value| text("request_id", value)).collect(),
+        attributes: correlation(span).chain(span.peer.map(|peer| text("peer.service", peer))).collect(),
         ..Span::default()
     };
     let per_resource = |span: &TestSpan| ResourceSpans {
-        resource: resource(span.service),
+        resource: resource(span.service, span.host),
         scope_spans: vec![ScopeSpans { spans: vec![of(span)], ..ScopeSpans::default() }],
         ..ResourceSpans::default()
     };
@@ -109,14 +128,14 @@ pub fn logs(records: &[TestLog]) -> Bytes {
         ..LogRecord::default()
     };
     let scope = ScopeLogs { log_records: (0..).zip(records).map(of).collect(), ..ScopeLogs::default() };
-    let logs = ResourceLogs { resource: resource("shop"), scope_logs: vec![scope], ..ResourceLogs::default() };
+    let logs = ResourceLogs { resource: resource("shop", "h1"), scope_logs: vec![scope], ..ResourceLogs::default() };
     ExportLogsServiceRequest { resource_logs: vec![logs] }.encode_to_vec().into()
 }
 
 fn metrics(metric: Metric) -> Bytes {
     let scope = ScopeMetrics { metrics: vec![metric], ..ScopeMetrics::default() };
     let metrics =
-        ResourceMetrics { resource: resource("shop"), scope_metrics: vec![scope], ..ResourceMetrics::default() };
+        ResourceMetrics { resource: resource("shop", "h1"), scope_metrics: vec![scope], ..ResourceMetrics::default() };
     ExportMetricsServiceRequest { resource_metrics: vec![metrics] }.encode_to_vec().into()
 }
 

@@ -152,7 +152,8 @@ impl TableProvider for StoreTable {
             // count(*) needs rows, not values: one small column stands for them.
             columns.push(self.table.nanos_column().to_owned());
         }
-        if columns.iter().any(|column| column == HIST) {
+        // Only metric rows leave out the histograms that other columns stand for.
+        if columns.iter().any(|column| column == HIST) && self.schema.column_with_name(HIST_PARTS[0]).is_some() {
             let missing: Vec<&str> =
                 HIST_PARTS.into_iter().filter(|part| !columns.iter().any(|column| column == part)).collect();
             columns.extend(missing.into_iter().map(str::to_owned));

@@ -47,7 +47,10 @@ pub use lost::Lost;
 pub use meant::Meant;
 pub use reader::{Filter, PageTimes, ReadSpec, Reader, RowChoice, Search, Segment, View};
 pub use remote::{BadAddress, CacheOptions, RemoteOptions, RequestStats, StoreUrl};
-pub use schema::{TableName, attributes_builder, attributes_type, strings_builder, strings_type, timestamp_type};
+pub use schema::{
+    TableName, attributes_builder, attributes_type, longs_builder, longs_type, strings_builder, strings_type,
+    timestamp_type,
+};
 pub use segment::{
     CHECKSUM_BLOCK_BYTES, IndexMeta, SegmentFile, SegmentMeta, SegmentOptions, write_segment, write_segment_from,
 };

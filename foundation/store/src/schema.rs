@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Resolution;
 
+/// Width of the windows of `edges`, nanoseconds.
+const EDGE_WINDOW_NS: u64 = 60_000_000_000;
+
 /// A table. Each tenant has its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -40,11 +43,13 @@ pub enum TableName {
     Metrics1d,
     /// What names the series of the metric tables: one row a series and day.
     Series,
+    /// Mergeable fragments of calls between services in 1 min windows.
+    Edges,
 }
 
 impl TableName {
     /// All tables, in a fixed order.
-    pub const ALL: [TableName; 8] = [
+    pub const ALL: [TableName; 9] = [
         TableName::Spans,
         TableName::Logs,
         TableName::Traces,
@@ -53,6 +58,7 @@ impl TableName {
         TableName::Metrics1h,
         TableName::Metrics1d,
         TableName::Series,
+        TableName::Edges,
     ];
 
     /// The tables of metric windows, the finest first. They are fed together: each window is folded from the finest.
@@ -70,6 +76,7 @@ impl TableName {
             TableName::Metrics1h => "metrics_1h",
             TableName::Metrics1d => "metrics_1d",
             TableName::Series => "series",
+            TableName::Edges => "edges",
         }
     }
 
@@ -80,8 +87,8 @@ impl TableName {
 
     /// Columns in order.
     pub fn schema(self) -> SchemaRef {
-        static SCHEMAS: LazyLock<[SchemaRef; 5]> = LazyLock::new(|| {
-            [spans(), logs(), traces(), metrics(), series()].map(|fields| Arc::new(Schema::new(fields)))
+        static SCHEMAS: LazyLock<[SchemaRef; 6]> = LazyLock::new(|| {
+            [spans(), logs(), traces(), metrics(), series(), edges()].map(|fields| Arc::new(Schema::new(fields)))
         });
         let at = match self {
             TableName::Spans => 0,
@@ -89,6 +96,7 @@ impl TableName {
             TableName::Traces => 2,
             TableName::Metrics10s | TableName::Metrics1m | TableName::Metrics1h | TableName::Metrics1d => 3,
             TableName::Series => 4,
+            TableName::Edges => 5,
         };
         Arc::clone(&SCHEMAS[at])
     }
@@ -120,8 +128,11 @@ impl TableName {
         self == TableName::Series || TableName::METRICS.contains(&self)
     }
 
-    /// Width of the windows of a metric table, nanoseconds.
+    /// Width of the windows of a table of fragments, nanoseconds.
     pub fn window_ns(self) -> Option<u64> {
+        if self == TableName::Edges {
+            return Some(EDGE_WINDOW_NS);
+        }
         Resolution::ALL.into_iter().find(|resolution| resolution.table() == self).map(Resolution::window_ns)
     }
 }
@@ -179,6 +190,20 @@ pub(crate) fn attributes_of(
 /// Type of `services` and `correlation_ids` of a trace. [`strings_builder`] builds it.
 pub fn strings_type() -> DataType {
     DataType::List(Arc::new(strings_item()))
+}
+
+/// Type of the lists of times beside `services` of a trace. [`longs_builder`] builds it.
+pub fn longs_type() -> DataType {
+    DataType::List(Arc::new(longs_item()))
+}
+
+fn longs_item() -> Field {
+    Field::new("element", DataType::Int64, false)
+}
+
+/// A builder whose lists have exactly [`longs_type`].
+pub fn longs_builder() -> arrow::array::ListBuilder<arrow::array::Int64Builder> {
+    arrow::array::ListBuilder::new(arrow::array::Int64Builder::new()).with_field(longs_item())
 }
 
 fn strings_item() -> Field {
@@ -282,6 +307,29 @@ fn traces() -> Vec<Field> {
         text("state"),
         long("version"),
         long("log_offset"),
+        optional(long("raw_start_time_unix_nano")),
+        optional(long("raw_duration_ns")),
+        optional(long("clock_offset_ns")),
+        optional(long("analysed_spans")),
+        optional(Field::new("service_self_ns", longs_type(), true)),
+        optional(Field::new("service_critical_ns", longs_type(), true)),
+        optional(Field::new("service_clock_offset_ns", longs_type(), true)),
+    ]
+}
+
+fn edges() -> Vec<Field> {
+    vec![
+        text("caller"),
+        text("callee"),
+        text("callee_kind"),
+        text("connection"),
+        time("time"),
+        long("time_unix_nano"),
+        long("calls"),
+        long("errors"),
+        double("duration_sum_ns"),
+        long("log_offset"),
+        optional(Field::new("hist", DataType::Binary, true)),
     ]
 }
 
@@ -360,5 +408,8 @@ mod tests {
         let mut list = strings_builder();
         list.append(true);
         assert_eq!(list.finish().data_type(), &strings_type());
+        let mut longs = longs_builder();
+        longs.append(true);
+        assert_eq!(longs.finish().data_type(), &longs_type());
     }
 }
