@@ -13,6 +13,7 @@
 mod asked;
 mod attributes;
 mod error;
+mod graph;
 mod ledger;
 mod logs;
 mod metrics;

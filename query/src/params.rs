@@ -103,14 +103,32 @@ impl Params {
         Ok(limit)
     }
 
-    /// `start` and `end`; by default the hour before now.
-    pub(crate) fn range(&self, clock: &dyn Clock) -> Result<TimeRange, QueryError> {
-        let end = self.time("end")?.unwrap_or_else(|| clock.now());
-        let start = self.time("start")?.unwrap_or_else(|| end.minus(DEFAULT_RANGE_NS));
+    /// As [`Params::range`]; the bounds may also be called `start` and `end` by other names.
+    pub(crate) fn range_or(
+        &self,
+        from: &'static str,
+        to: &'static str,
+        clock: &dyn Clock,
+    ) -> Result<TimeRange, QueryError> {
+        for (name, other) in [("start", from), ("end", to)].into_iter().filter(|(name, other)| name != other) {
+            if self.one(name).is_some() && self.one(other).is_some() {
+                return Err(QueryError::parameter(
+                    other,
+                    format!("{other} is another name of {name}: give one of them"),
+                ));
+            }
+        }
+        let end = self.time(to)?.or(self.time("end")?).unwrap_or_else(|| clock.now());
+        let start = self.time(from)?.or(self.time("start")?).unwrap_or_else(|| end.minus(DEFAULT_RANGE_NS));
         if start >= end {
-            return Err(QueryError::parameter("start", "start must lie before end"));
+            return Err(QueryError::parameter(from, format!("{from} must lie before {to}")));
         }
         Ok(TimeRange { start, end })
+    }
+
+    /// `start` and `end`; by default the hour before now.
+    pub(crate) fn range(&self, clock: &dyn Clock) -> Result<TimeRange, QueryError> {
+        self.range_or("start", "end", clock)
     }
 
     fn time(&self, key: &'static str) -> Result<Option<UnixNanos>, QueryError> {

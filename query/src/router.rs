@@ -18,7 +18,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use tower_http::compression::CompressionLayer;
 
-use crate::{QueryError, QueryOptions, SqlEngine, ledger, logs, metrics, services, sql, storage, traces, ui};
+use crate::{QueryError, QueryOptions, SqlEngine, graph, ledger, logs, metrics, services, sql, storage, traces, ui};
 
 /// Tells the tenant of a request from its headers.
 pub type TenantOf = Arc<dyn Fn(&HeaderMap) -> Result<TenantId, Refusal> + Send + Sync>;
@@ -74,6 +74,7 @@ pub fn router(options: QueryOptions, parts: QueryParts) -> Router {
     }));
     Router::new()
         .route("/api/v1/services", get(services::list))
+        .route("/api/v1/services/graph", get(graph::show))
         .route("/api/v1/traces", get(traces::search))
         .route("/api/v1/traces/{trace_id}", get(traces::by_id))
         .route("/api/v1/logs", get(logs::search))

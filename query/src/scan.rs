@@ -14,7 +14,7 @@ const PARALLEL_SEGMENTS: usize = 2;
 /// What rows are wanted, beside the view's range of time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wanted {
-    /// Columns of the answer.
+    /// Columns of the answer; none stands for all.
     pub(crate) columns: Vec<&'static str>,
     /// Rows must pass all, cheapest first.
     pub(crate) filters: Vec<Filter>,
@@ -72,8 +72,9 @@ pub(crate) async fn prune(view: &View, wanted: &Wanted) -> Result<Pruned, QueryE
 pub(crate) async fn read(view: &mut View, pruned: Pruned, wanted: Wanted) -> Result<Vec<RecordBatch>, QueryError> {
     let mut filters = vec![Filter::time(view.table, view.range)];
     filters.extend(wanted.filters);
-    let columns = wanted.columns.iter().map(|&column| column.to_owned()).collect();
-    let spec = ReadSpec { columns: Some(columns), filters, ..ReadSpec::default() };
+    let columns: Vec<String> = wanted.columns.iter().map(|&column| column.to_owned()).collect();
+    let columns = Some(columns).filter(|columns| !columns.is_empty());
+    let spec = ReadSpec { columns, filters, ..ReadSpec::default() };
 
     let reads = pruned.segments.into_iter().map(|(segment, choice)| {
         let (spec, body) = (spec.clone(), wanted.body.clone());

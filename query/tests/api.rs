@@ -149,6 +149,42 @@ async fn a_trace_has_each_span_once_and_its_logs_also_by_correlation_id() {
 }
 
 #[tokio::test]
+async fn spans_have_their_times_raw_and_corrected_and_their_part_of_the_path() {
+    let app = app(&fixture().await);
+    let answer = get(&app, &format!("/traces/{TRACE_A}")).await;
+    assert_eq!((&answer["spans_found"], &answer["spans_shown"]), (&json!(2), &json!(2)));
+    let [root, child] = [&answer["spans"][0], &answer["spans"][1]];
+    let ns = |span: &Value, name: &str| match &span[name] {
+        Value::String(text) => text.parse::<i64>().unwrap(),
+        number => number.as_i64().unwrap(),
+    };
+    for span in [root, child] {
+        let moved = ns(span, "corrected_start_time_unix_nano") - ns(span, "start_time_unix_nano");
+        assert_eq!(moved, ns(span, "clock_offset_ns"));
+        assert!(ns(span, "self_time_ns") <= ns(span, "duration_ns"));
+    }
+    assert_eq!(ns(root, "critical_path_ns") + ns(child, "critical_path_ns"), ns(root, "duration_ns"));
+    assert!(ns(child, "corrected_start_time_unix_nano") >= ns(root, "corrected_start_time_unix_nano"));
+}
+
+#[tokio::test]
+async fn the_service_graph_adds_up_fragments_and_takes_back_what_was_no_call() {
+    let app = app(&fixture().await);
+    let answer = get(&app, "/services/graph").await;
+    assert_eq!(texts(&answer["edges"], "callee"), ["cart", "postgresql"], "the call to a name was taken back");
+    let [cart, database] = [&answer["edges"][0], &answer["edges"][1]];
+    assert_eq!((&cart["calls"], &cart["errors"], &cart["duration_p99_ns"]), (&json!(10), &json!(0), &json!(9_000_000)));
+    assert_eq!((&database["connection"], &database["errors"]), (&json!("database"), &json!(1)));
+    assert_eq!(answer["nodes"][2], json!({ "name": "postgresql", "kind": "peer" }));
+    assert_eq!(answer["receipt"]["complete"], true);
+    let of_cart = get(&app, "/services/graph?service=postgresql").await;
+    assert_eq!(texts(&of_cart["edges"], "caller"), ["cart"]);
+    let none = get(&app, "/services/graph?from=1600000000&to=1600000060").await;
+    assert_eq!((&none["edges"], &none["start_time"]), (&json!([]), &json!("2020-09-13T12:26:00Z")));
+    refused(&app, "/services/graph?from=1&start=1", StatusCode::BAD_REQUEST, "another name").await;
+}
+
+#[tokio::test]
 async fn a_trace_without_a_row_yet_is_put_together_from_its_spans() {
     let app = app(&fixture().await);
     let answer = get(&app, &format!("/traces/{TRACE_C}")).await;

@@ -10,6 +10,7 @@ use daymark_model::{Receipt, TenantId, TimeRange, TraceId, UnixNanos};
 use daymark_store::{Filter, TableName};
 use serde::Serialize;
 
+use super::figures;
 use super::span::SpanRow;
 use super::summary::{TraceColumns, TraceSummary};
 use crate::QueryError;
@@ -19,23 +20,12 @@ use crate::router::{App, on_cpu};
 use crate::rows::{ids, strings};
 use crate::scan::{self, Wanted};
 
-const TRACE_COLUMNS: [&str; 11] = [
-    "trace_id",
-    "root_service",
-    "root_name",
-    "start_time_unix_nano",
-    "duration_ns",
-    "span_count",
-    "error_count",
-    "services",
-    "correlation_ids",
-    "state",
-    "version",
-];
-
 #[derive(Serialize)]
 struct Trace {
     trace: TraceSummary,
+    /// Spans found, and how many of them are shown.
+    spans_found: usize,
+    spans_shown: usize,
     spans: Vec<SpanRow>,
     logs: Vec<LogRecord>,
 }
@@ -49,12 +39,12 @@ pub(crate) async fn by_id(Path(id): Path<String>, asked: Asked) -> Result<Respon
     let row = newest_row(app, tenant, id, &mut receipt).await?;
     // Spans are readable before the trace row is written: then nothing bounds their time.
     let range = row.as_ref().map_or(TimeRange::ALL, |row| around(app, row));
-    let spans = spans(app, tenant, id, range, &mut receipt).await?;
+    let (spans_found, spans) = spans(app, tenant, id, range, &mut receipt).await?;
     let Some(trace) = row.or_else(|| TraceSummary::of_spans(id, &spans)) else {
         return Err(unknown(id, &receipt));
     };
     let logs = logs(app, tenant, &trace, &mut receipt).await?;
-    asked.answer(receipt, Trace { trace, spans, logs }).await
+    asked.answer(receipt, Trace { trace, spans_found, spans_shown: spans.len(), spans, logs }).await
 }
 
 /// "Not found" only where everything was looked at.
@@ -69,8 +59,9 @@ fn unknown(id: TraceId, receipt: &Receipt) -> QueryError {
 fn around(app: &App, trace: &TraceSummary) -> TimeRange {
     let slack_ns = app.options.trace_slack_ms.saturating_mul(1_000_000);
     let unsigned = |value: i64| u64::try_from(value).unwrap_or(0);
-    let start = UnixNanos(unsigned(trace.start_time_unix_nano));
-    TimeRange { start: start.minus(slack_ns), end: start.plus(unsigned(trace.duration_ns)).plus(slack_ns) }
+    // Rows are stored with the times of their senders.
+    let start = UnixNanos(unsigned(trace.raw_start_time_unix_nano));
+    TimeRange { start: start.minus(slack_ns), end: start.plus(unsigned(trace.raw_duration_ns)).plus(slack_ns) }
 }
 
 async fn newest_row(
@@ -81,7 +72,7 @@ async fn newest_row(
 ) -> Result<Option<TraceSummary>, QueryError> {
     let mut view = app.reader.view(tenant, TableName::Traces, TimeRange::ALL).await?;
     let wanted = Wanted {
-        columns: TRACE_COLUMNS.to_vec(),
+        columns: Vec::new(),
         filters: vec![Filter::trace_id(id)],
         bloom: Some(("trace_id", id.0.to_vec())),
         body: None,
@@ -107,17 +98,23 @@ async fn spans(
     id: TraceId,
     range: TimeRange,
     receipt: &mut Receipt,
-) -> Result<Vec<SpanRow>, QueryError> {
+) -> Result<(usize, Vec<SpanRow>), QueryError> {
     let (batch, read) = app.reader.trace_spans(tenant, id, range).await?;
     receipt.absorb(&read);
-    let mut spans = on_cpu(move || SpanRow::all_of(&batch)).await??;
-    spans.sort_by(|a, b| (a.start_ns, &a.span_id).cmp(&(b.start_ns, &b.span_id)));
+    let mut spans = on_cpu(move || {
+        let mut spans = SpanRow::all_of(&batch)?;
+        figures::add(&mut spans);
+        spans.sort_by(|a, b| (a.start_ns, &a.span_id).cmp(&(b.start_ns, &b.span_id)));
+        Ok::<_, QueryError>(spans)
+    })
+    .await??;
+    let found = spans.len();
     let limit = app.options.max_trace_spans;
     if spans.len() > limit {
         receipt.miss(format!("{} of {} spans (option query.max_trace_spans)", spans.len() - limit, spans.len()));
         spans.truncate(limit);
     }
-    Ok(spans)
+    Ok((found, spans))
 }
 
 /// Logs with the trace's id, and those without any trace id that carry one of its correlation ids.

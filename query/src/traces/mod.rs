@@ -1,6 +1,7 @@
 //! `/api/v1/traces`: search for traces, and one trace with its spans and logs.
 
 mod by_id;
+mod figures;
 mod search;
 mod span;
 mod summary;

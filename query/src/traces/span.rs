@@ -15,16 +15,25 @@ pub(crate) struct SpanRow {
     pub(crate) parent_span_id: Option<String>,
     pub(crate) service_name: String,
     pub(crate) name: String,
-    kind: String,
+    pub(crate) kind: String,
     #[serde(rename = "start_time_unix_nano", serialize_with = "as_text")]
     pub(crate) start_ns: i64,
     pub(crate) duration_ns: i64,
+    /// The start with the clock's error taken out.
+    #[serde(rename = "corrected_start_time_unix_nano", serialize_with = "as_text")]
+    pub(crate) corrected_start_ns: i64,
+    /// What was added to the times of the span for that.
+    pub(crate) clock_offset_ns: i64,
+    /// Duration less the time in which children ran.
+    pub(crate) self_time_ns: u64,
+    /// Its own part of the trace's critical path.
+    pub(crate) critical_path_ns: u64,
     status: String,
     status_message: Option<String>,
     scope_name: Option<String>,
     pub(crate) correlation_id: Option<String>,
     attributes: Map<String, Value>,
-    resource_attributes: Map<String, Value>,
+    pub(crate) resource_attributes: Map<String, Value>,
     events: Value,
     links: Value,
 }
@@ -59,6 +68,10 @@ impl SpanRow {
             kind: kind.value(row).to_owned(),
             start_ns: start.value(row),
             duration_ns: duration.value(row),
+            corrected_start_ns: start.value(row),
+            clock_offset_ns: 0,
+            self_time_ns: 0,
+            critical_path_ns: 0,
             status: status.value(row).to_owned(),
             status_message: text(message, row).map(str::to_owned),
             scope_name: text(scope, row).map(str::to_owned),

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use arrow::array::{FixedSizeBinaryArray, Int64Array, ListArray, RecordBatch, StringArray};
+use arrow::array::{Array, AsArray, FixedSizeBinaryArray, Int64Array, ListArray, RecordBatch, StringArray};
+use arrow::datatypes::Int64Type;
 use daymark_model::TraceId;
 use serde::Serialize;
 
@@ -27,6 +28,24 @@ pub(crate) struct TraceSummary {
     pub(crate) correlation_ids: Vec<String>,
     state: String,
     version: i64,
+    /// Start and duration as the senders' clocks had them.
+    #[serde(serialize_with = "as_text")]
+    pub(crate) raw_start_time_unix_nano: i64,
+    pub(crate) raw_duration_ns: i64,
+    /// The largest correction of a clock; none without correction.
+    clock_offset_ns: Option<i64>,
+    /// Spans that state, corrections and the figures below are of.
+    analysed_spans: Option<i64>,
+    by_service: Vec<ServiceFigures>,
+}
+
+/// What one service contributes to a trace.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct ServiceFigures {
+    service: String,
+    self_time_ns: i64,
+    critical_path_ns: i64,
+    clock_offset_ns: i64,
 }
 
 fn as_text<S: serde::Serializer>(value: &i64, serializer: S) -> Result<S::Ok, S::Error> {
@@ -46,6 +65,9 @@ pub(crate) struct TraceColumns<'a> {
     correlation_ids: &'a ListArray,
     state: &'a StringArray,
     version: &'a Int64Array,
+    /// Columns that segments of older versions lack.
+    later: [Option<&'a Int64Array>; 4],
+    figures: [Option<&'a ListArray>; 3],
 }
 
 impl<'a> TraceColumns<'a> {
@@ -62,6 +84,10 @@ impl<'a> TraceColumns<'a> {
             correlation_ids: lists(batch, "correlation_ids")?,
             state: strings(batch, "state")?,
             version: longs(batch, "version")?,
+            later: ["raw_start_time_unix_nano", "raw_duration_ns", "clock_offset_ns", "analysed_spans"]
+                .map(|name| longs(batch, name).ok()),
+            figures: ["service_self_ns", "service_critical_ns", "service_clock_offset_ns"]
+                .map(|name| lists(batch, name).ok()),
         })
     }
 
@@ -89,7 +115,26 @@ impl<'a> TraceColumns<'a> {
         texts(self.services, row).iter().any(|name| name == service)
     }
 
+    fn by_service(&self, services: &[String], row: usize) -> Vec<ServiceFigures> {
+        let list = |at: usize| -> Option<Int64Array> {
+            let list = self.figures[at].filter(|list| list.is_valid(row))?;
+            list.value(row).as_primitive_opt::<Int64Type>().cloned()
+        };
+        let (Some(own), Some(critical)) = (list(0), list(1)) else { return Vec::new() };
+        let offsets = list(2);
+        let value = |list: &Int64Array, at: usize| if at < list.len() { list.value(at) } else { 0 };
+        let figures = |(at, service): (usize, &String)| ServiceFigures {
+            service: service.clone(),
+            self_time_ns: value(&own, at),
+            critical_path_ns: value(&critical, at),
+            clock_offset_ns: offsets.as_ref().map_or(0, |offsets| value(offsets, at)),
+        };
+        services.iter().enumerate().map(figures).collect()
+    }
+
     pub(crate) fn summary(&self, row: usize) -> TraceSummary {
+        let services = texts(self.services, row);
+        let later = |at: usize| self.later[at].filter(|column| column.is_valid(row)).map(|column| column.value(row));
         TraceSummary {
             trace_id: self.trace_id(row),
             root_service: text(self.root_service, row).map(str::to_owned),
@@ -99,10 +144,15 @@ impl<'a> TraceColumns<'a> {
             duration_ns: self.duration.value(row),
             span_count: self.spans.value(row),
             error_count: self.errors.value(row),
-            services: texts(self.services, row),
+            by_service: self.by_service(&services, row),
+            services,
             correlation_ids: texts(self.correlation_ids, row),
             state: self.state.value(row).to_owned(),
             version: self.version.value(row),
+            raw_start_time_unix_nano: later(0).unwrap_or(self.start.value(row)),
+            raw_duration_ns: later(1).unwrap_or(self.duration.value(row)),
+            clock_offset_ns: later(2),
+            analysed_spans: later(3),
         }
     }
 }
@@ -128,6 +178,11 @@ impl TraceSummary {
             correlation_ids: correlation_ids.into_iter().collect(),
             state: "open".to_owned(),
             version: 0,
+            raw_start_time_unix_nano: start,
+            raw_duration_ns: end.saturating_sub(start),
+            clock_offset_ns: None,
+            analysed_spans: None,
+            by_service: Vec::new(),
         })
     }
 }
