@@ -58,7 +58,7 @@ pub(crate) fn apply(
         FrameKind::Batch => BatchView::parse(payload).map_err(broken)?,
     };
     let (limits, point_limits) = admit::limits_of(&parts, options, frame.received);
-    let wants = |table: TableName| frame.offset > tenant.consumed[at(table)];
+    let wants = |table: TableName| frame.offset > tenant.holds_until(table);
     let wanted = TableName::ALL.map(wants);
     let wanted_metrics = TableName::METRICS.map(|table| wanted[at(table)]);
     let mut stage = Stage {

@@ -15,11 +15,12 @@ use daymark_store::{CollectorStatus, HotError, HotRequest, HotRows, HotSource, S
 use daymark_wire::{Heartbeat, Ingest, IngestAnswer, IngestRequest};
 
 use crate::agents::Declared;
+use crate::applier::Applier;
 use crate::columns::widen;
 use crate::core::{Parts, Shared};
 use crate::dedup_file::Snapshot;
 use crate::error::CollectorError;
-use crate::pipeline::{Applier, accept};
+use crate::pipeline::accept;
 use crate::tenant::Unread;
 use crate::vitals::Vitals;
 use crate::{CollectorOptions, compact, dedup_file, exposition, health, internal, lookup, lost, retain, seal, storage};
@@ -303,7 +304,25 @@ async fn visible(shared: &Shared) -> LogOffset {
     durable
 }
 
-pub(crate) fn read_hot(shared: &Shared, request: &HotRequest, durable: LogOffset) -> Result<HotRows, HotError> {
+fn read_hot(shared: &Shared, request: &HotRequest, durable: LogOffset) -> Result<HotRows, HotError> {
+    let mut rows = hot_rows(shared, request, durable, |batch| {
+        request.columns.as_ref().map_or_else(|| Ok(batch.clone()), |columns| project(batch, columns))
+    })?;
+    if fault::active(Fault::DropHotRow)
+        && let Some(batch) = rows.batches.first_mut()
+    {
+        *batch = batch.slice(1, batch.num_rows() - 1);
+    }
+    Ok(rows)
+}
+
+/// Hot rows as `narrow` makes them of all rows and columns, before resources are written out on each row.
+pub(crate) fn hot_rows<E: std::fmt::Display>(
+    shared: &Shared,
+    request: &HotRequest,
+    durable: LogOffset,
+    narrow: impl Fn(&RecordBatch) -> Result<RecordBatch, E>,
+) -> Result<HotRows, HotError> {
     let behind;
     let read = {
         let mut core = shared.read();
@@ -314,20 +333,15 @@ pub(crate) fn read_hot(shared: &Shared, request: &HotRequest, durable: LogOffset
         behind = durable > applied;
         tenant.read_hot(request.table, request.after, applied, request.time)
     };
+    let unreachable =
+        |error: &dyn std::fmt::Display| HotError::Unreachable(format!("hot rows of {}: {error}", request.table));
     let (through, mut batches) = read.map_err(|unread| match unread {
         Unread::Stale(needed) => HotError::Stale { needed },
-        Unread::Broken(error) => HotError::Unreachable(format!("hot rows of {}: {error}", request.table)),
+        Unread::Broken(error) => unreachable(&error),
     })?;
-    if fault::active(Fault::DropHotRow)
-        && let Some(batch) = batches.first_mut()
-    {
-        *batch = batch.slice(1, batch.num_rows() - 1);
-    }
     for batch in &mut batches {
-        let chosen = request.columns.as_ref().map_or_else(|| Ok(batch.clone()), |columns| project(batch, columns));
-        *batch = chosen
-            .and_then(|chosen| widen(&chosen))
-            .map_err(|error| HotError::Unreachable(format!("hot rows of {}: {error}", request.table)))?;
+        let narrow = narrow(batch).map_err(|error| unreachable(&error))?;
+        *batch = widen(&narrow).map_err(|error| unreachable(&error))?;
     }
     Ok(HotRows { through, batches, behind })
 }

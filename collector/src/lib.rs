@@ -2,7 +2,7 @@
 //!
 //! Where it sits: agents and clients send through [`daymark_wire::Ingest`]; readers take published tables from the
 //! store and unpublished rows from [`daymark_store::HotSource`]. [`CollectorHandle`] implements both.
-//! `pipeline.rs` shows the whole path: admit -> log -> ack -> decode -> stitch -> roll up -> seal -> publish -> retain.
+//! `pipeline.rs` and `applier.rs` show the whole path: admit -> log -> ack | decode -> stitch -> roll up -> seal -> publish.
 //!
 //! Invariants (design §2):
 //! - `Ok` from `ingest` means durable (G1); a repeated batch is acknowledged and not stored again (G2);
@@ -13,6 +13,7 @@
 
 mod admit;
 mod agents;
+mod applier;
 mod columns;
 mod compact;
 mod core;
@@ -26,6 +27,7 @@ mod handle;
 mod health;
 mod internal;
 mod keyed;
+mod late;
 mod layers;
 mod lookup;
 mod lost;

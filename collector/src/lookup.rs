@@ -1,21 +1,20 @@
-//! Finds the newest row of traces that were forgotten, and by it their spans, for late spans.
+//! Finds the newest row of traces that were forgotten, for late spans.
 //!
-//! Where it sits: the applier asks before it shows or writes a trace whose id is in the stitcher's bloom filter, for
-//! all such traces at once. And what the tables hold when a collector starts.
+//! Where it sits: [`crate::late`] asks before the applier shows or writes a trace whose id is in the stitcher's bloom
+//! filter, for many such traces at once; [`crate::restore`] reads their spans then. And what the tables hold when a collector starts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{Array, AsArray, BooleanArray};
 use daymark_model::{LogOffset, TenantId, TimeRange, TraceId};
-use daymark_store::{Filter, ReadSpec, Reader, Segment, Store, StoreError, TableName, View};
+use daymark_store::{Filter, HotError, ReadSpec, Reader, Segment, Store, StoreError, TableName, View};
 use futures::StreamExt;
 
 use crate::columns::{TraceRow, read_trace_rows};
 use crate::core::Shared;
 use crate::error::CollectorError;
 use crate::keyed::IdMap;
-use crate::restore::{self, RestoreLimits};
 use crate::tenant::{TABLES, at};
 
 /// Segments looked through, newest first. Spans later than that start a new trace row.
@@ -27,72 +26,101 @@ const OPENED_AT_ONCE: usize = 16;
 /// Ids told to the stitcher at start, newest segments first.
 const MAX_STORED_IDS: usize = 2 << 20;
 
-/// Adds the stored part to every trace of `tenant` that wants one: its spans, or, where they are too many, its row. On an
-/// error they keep waiting.
-pub(crate) fn add_stored_parts(shared: &Arc<Shared>, tenant: &TenantId) -> Result<(), CollectorError> {
-    let mut found = IdMap::default();
-    let (missing, limits) = {
-        let mut core = shared.write();
-        let Some(tenant) = core.tenants.get_mut(tenant) else { return Ok(()) };
-        let wanted: IdMap<TraceId, ()> = tenant.stitcher.wanted().iter().map(|id| (*id, ())).collect();
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        for chunk in tenant.trace_chunks()? {
-            keep_newest(&mut found, read_trace_rows(&chunk.batch, |id| wanted.contains_key(id)));
-        }
-        let missing = wanted.into_keys().filter(|id| !found.contains_key(id));
-        (missing.collect::<Vec<TraceId>>(), RestoreLimits::of(&tenant.stitcher))
-    };
-    if !missing.is_empty() {
-        shared.runtime.block_on(from_segments(shared, tenant, missing, &mut found))?;
-    }
-    let stored = shared.runtime.block_on(restore::stored_spans(shared, tenant, found, limits))?;
-    if let Some(tenant) = shared.write().tenants.get_mut(tenant) {
-        restore::restore(&mut tenant.stitcher, &stored)?;
-    }
-    Ok(())
+/// What was found of traces.
+#[derive(Default)]
+pub(crate) struct Rows {
+    /// The newest row of each trace that has one.
+    pub(crate) found: IdMap<TraceId, TraceRow>,
+    /// Traces whose newest row may lie in a damaged segment.
+    pub(crate) unknown: Vec<TraceId>,
+    /// Damaged segments.
+    pub(crate) damaged: usize,
 }
 
-fn keep_newest(found: &mut IdMap<TraceId, TraceRow>, rows: Vec<TraceRow>) {
-    for row in rows {
-        match found.get(&row.trace_id) {
-            Some(known) if known.version >= row.version => {}
-            _ => drop(found.insert(row.trace_id, row)),
+impl Rows {
+    /// Adds rows in memory.
+    pub(crate) fn add(&mut self, rows: Vec<TraceRow>) {
+        for row in rows {
+            match self.found.get(&row.trace_id) {
+                Some(known) if known.version >= row.version => {}
+                _ => drop(self.found.insert(row.trace_id, row)),
+            }
         }
     }
 }
 
-async fn from_segments(
+/// Adds the published rows of the traces `missing`, which have none in memory.
+///
+/// # Errors
+/// When the store does not answer. Damage makes traces unknown instead.
+pub(crate) async fn from_segments(
     shared: &Shared,
     tenant: &TenantId,
     mut missing: Vec<TraceId>,
-    found: &mut IdMap<TraceId, TraceRow>,
+    rows: &mut Rows,
 ) -> Result<(), StoreError> {
+    if missing.is_empty() {
+        return Ok(());
+    }
     let reader = Reader::new(shared.store.clone(), None);
     let view = reader.view(tenant, TableName::Traces, TimeRange::ALL).await?;
+    whole(&view)?;
     for segment in newest_first(&view) {
         // Every row is a complete summary. A segment that ends before a row that was found holds no newer one; one that
         // ends after it may, because merged segments overlap in offsets.
         let ends = segment.meta().offsets.1;
-        missing.retain(|id| found.get(id).is_none_or(|row| row.version < ends));
+        missing.retain(|id| rows.found.get(id).is_none_or(|row| row.version < ends));
         if missing.is_empty() {
             break;
         }
-        let mut asked: Vec<TraceId> = Vec::new();
-        for id in &missing {
-            if missing.len() > MAX_BLOOM_IDS || !segment.bloom("trace_id", &id.0).await?.is_empty() {
-                asked.push(*id);
+        match rows_in(segment, &missing).await {
+            Ok(found) => rows.add(found),
+            Err(error) if error.may_pass() => return Err(error),
+            Err(error) => {
+                tracing::debug!(segment = segment.meta().path, %error, "a damaged segment may hold rows of traces");
+                rows.damaged += 1;
+                rows.unknown.append(&mut missing);
             }
-        }
-        if asked.is_empty() {
-            continue;
-        }
-        for batch in segment.read(&ReadSpec::default().filter(one_of(asked))).await? {
-            keep_newest(found, read_trace_rows(&batch, |_| true));
         }
     }
     Ok(())
+}
+
+/// `read`, or an error after `time`.
+///
+/// # Errors
+/// Those of `read`, and when it takes too long.
+pub(crate) async fn within<T>(
+    time: Duration,
+    read: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let answer = tokio::time::timeout(time, read).await;
+    answer.unwrap_or_else(|_| {
+        let late = format!("the store gave no answer within {} ms", time.as_millis());
+        Err(StoreError::Collector(HotError::Unreachable(late)))
+    })
+}
+
+/// A view that lacks what was published or applied last would pass old rows off as the newest.
+pub(crate) fn whole(view: &View) -> Result<(), StoreError> {
+    if view.receipt.missing.is_empty() {
+        return Ok(());
+    }
+    Err(StoreError::Collector(HotError::Unreachable(view.receipt.missing.join("; "))))
+}
+
+async fn rows_in(segment: &Segment, missing: &[TraceId]) -> Result<Vec<TraceRow>, StoreError> {
+    let mut asked: Vec<TraceId> = Vec::new();
+    for id in missing {
+        if missing.len() > MAX_BLOOM_IDS || !segment.bloom("trace_id", &id.0).await?.is_empty() {
+            asked.push(*id);
+        }
+    }
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let batches = segment.read(&ReadSpec::default().filter(one_of(asked))).await?;
+    Ok(batches.iter().flat_map(|batch| read_trace_rows(batch, |_| true)).collect())
 }
 
 /// The newest segments by the offsets they hold: file names follow a clock, which may be set back.

@@ -60,6 +60,11 @@ pub struct CollectorOptions {
     pub max_stitched_spans: usize,
     /// Spans of one trace that are looked at together. Further ones are stored and counted; the trace is `truncated`.
     pub max_spans_per_trace: usize,
+    /// How long traces with late spans wait for their stored spans while the store does not answer, and how long their
+    /// tables are not sealed for it, milliseconds. Beyond, they go on without and are `truncated`.
+    pub late_spans_wait_ms: u64,
+    /// Columns of stored spans that one look into the store may read, bytes. A trace with more is `truncated`.
+    pub late_spans_bytes: usize,
     /// Edges of the service graph per tenant, counted once for each minute, between two seals. Further calls are counted
     /// on one edge from `_overflow` to `_overflow`.
     pub max_edges: usize,
@@ -124,6 +129,8 @@ impl CollectorOptions {
             max_traces: 131_072,
             max_stitched_spans: 750_000,
             max_spans_per_trace: 100_000,
+            late_spans_wait_ms: 30_000,
+            late_spans_bytes: 32 << 20,
             max_edges: 20_000,
             correlation_keys: ["correlation_id", "request_id", "http.request.header.x-request-id"]
                 .map(str::to_owned)

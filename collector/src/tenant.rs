@@ -53,8 +53,10 @@ pub(crate) struct Tenant {
     pub(crate) series: SeriesColumns,
     layers: [Layers; TABLES],
     pending: [Option<Pending>; TABLES],
-    /// Newest offset each table has committed: frames up to it are skipped when they are replayed.
+    /// Newest offset each table has committed.
     pub(crate) consumed: [LogOffset; TABLES],
+    /// See [`Tenant::holds_edges_until`].
+    edges_until: LogOffset,
     /// How much the correlations knew when waiting log rows were last looked at.
     filled_at: u64,
 }
@@ -80,6 +82,7 @@ impl Tenant {
             layers: consumed.map(Layers::new),
             pending: [None; TABLES],
             consumed,
+            edges_until: LogOffset(0),
             filled_at: 0,
         }
     }
@@ -87,8 +90,13 @@ impl Tenant {
     /// Frames up to here brought no edges that are not in the table: a table without new rows gets no commit that says
     /// so, and a tenant may have calls to nobody for days.
     pub(crate) fn holds_edges_until(&mut self, published: LogOffset) {
-        let consumed = &mut self.consumed[at(TableName::Edges)];
-        *consumed = published.max(*consumed);
+        self.edges_until = published;
+    }
+
+    /// Frames up to here need not be applied for `table`.
+    pub(crate) fn holds_until(&self, table: TableName) -> LogOffset {
+        let consumed = self.consumed[at(table)];
+        if table == TableName::Edges { consumed.max(self.edges_until) } else { consumed }
     }
 
     /// Notes that `offset` brought something for `table`.

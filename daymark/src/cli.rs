@@ -3,8 +3,10 @@
 mod admission;
 pub(crate) mod data;
 pub(crate) mod dead_letters;
+mod stitching;
 mod store;
 pub(crate) mod store_command;
+mod tuning;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +17,7 @@ pub(crate) use admission::{AdmissionArgs, KeysCommand};
 pub(crate) use data::{BackupArgs, RestoreArgs, RetentionArgs};
 use dead_letters::DeadLettersCommand;
 pub(crate) use store::StoreArgs;
+pub(crate) use tuning::CollectorTuning;
 
 /// Observability that tells the truth: durable acknowledgements, exact metrics, honest answers.
 #[derive(Debug, Parser)]
@@ -125,39 +128,6 @@ pub(crate) struct QueryTuning {
     /// ten minutes after they were merged or dropped.
     #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=300_000))]
     pub(crate) query_timeout_ms: u64,
-}
-
-/// Limits of the collector an operator may want to change.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct CollectorTuning {
-    #[command(flatten)]
-    pub(crate) retention: RetentionArgs,
-    /// Hours after which logs lose their text index, which frees its room; searches then scan them. 0 keeps it.
-    #[arg(long, value_name = "HOURS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=876_000))]
-    pub(crate) index_hours: u64,
-    /// A table is published when its oldest waiting row is this old: 100 to 86400000.
-    #[arg(long, value_name = "MS", default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(100..=86_400_000))]
-    pub(crate) seal_interval_ms: u64,
-    /// How often small segments are looked for, to be merged into large ones.
-    #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(100..=86_400_000))]
-    pub(crate) compact_interval_ms: u64,
-    /// Agents of one tenant that hold its watermark back. Beyond, a new one takes the place of a silent one; while none is
-    /// silent, its data counts as closed on arrival.
-    #[arg(long, value_name = "AGENTS", default_value_t = 4_096, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    pub(crate) max_agents_per_tenant: u64,
-    /// What a start may have to replay, about: every table is published once half of this was applied since the last time.
-    #[arg(long, value_name = "BYTES", default_value_t = 1 << 30, value_parser = clap::value_parser!(u64).range(1 << 20..=1 << 40))]
-    pub(crate) replay_bytes: u64,
-    /// A read waits so long for rows that were acknowledged before it came. Beyond, its receipt says that newer rows are
-    /// still being applied.
-    #[arg(long, value_name = "MS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(0..=10_000))]
-    pub(crate) read_wait_ms: u64,
-    /// A worker of the collector that has work and makes no progress for this long ends the process with code 75, for a
-    /// clean restart; 0 never does.
-    #[arg(long, value_name = "MS", default_value_t = 300_000, value_parser = clap::value_parser!(u64).range(0..=86_400_000))]
-    pub(crate) watchdog_stall_ms: u64,
-    #[command(flatten)]
-    pub(crate) admission: AdmissionArgs,
 }
 
 /// How /readyz judges.
@@ -359,6 +329,8 @@ mod tests {
         check(&["sql", "select 1", "--timeout-ms", "0"], "'--timeout-ms <MS>': 0 is not in 1..=86400000");
         check(&["up", "--dead-letter-bytes", "5"], "5 is neither 0 nor in 1048576..=1099511627776");
         check(&["up", "--memory-limit", "1000"], "'--memory-limit <BYTES>': 1000 is not in 67108864..=17592186044416");
+        check(&["up", "--max-spans-per-trace", "0"], "'--max-spans-per-trace <SPANS>': 0 is not in 1..=1000000");
+        check(&["up", "--edges-days", "0"], "'--edges-days <DAYS>': 0 is not in 1..=36500");
         check(&["agent", "--queue-bytes", "0"], "'--queue-bytes <BYTES>': 0 is not in 1048576..=1099511627776");
     }
 
@@ -368,6 +340,8 @@ mod tests {
             &["up", "--retention-days", "1", "--seal-interval-ms", "100"][..],
             &["up", "--retention-days", "36500", "--seal-interval-ms", "86400000"],
             &["collector", "--metrics-10s-days", "1", "--metrics-1d-days", "36500"],
+            &["collector", "--max-spans-per-trace", "1000000", "--max-stitched-spans", "1000", "--max-edges", "1"],
+            &["collector", "--late-spans-wait-ms", "120000", "--late-spans-bytes", "1048576", "--edges-days", "36500"],
             &["agent", "--queue-bytes", "1048576"],
         ] {
             Cli::try_parse_from([&["daymark"], args].concat()).unwrap();

@@ -10,13 +10,15 @@
 //! - a span is counted once, also when it is repeated long after its trace was forgotten;
 //! - at most about `max_traces` traces and `max_stitched_spans` spans are in memory. The forgotten traces are in a
 //!   rotating bloom filter; when a late span may belong to one, its spans are read from the store before the trace is
-//!   shown or written again, so that its row is what it would have been in one piece.
+//!   shown or written again, so that its row is what it would have been in one piece. A trace that goes on without
+//!   them is `truncated`, never anything better.
 
 mod bloom;
 mod edges;
 mod names;
 mod target;
 mod trace;
+mod waiting;
 
 use std::collections::VecDeque;
 
@@ -30,9 +32,10 @@ use self::edges::Edges;
 pub(crate) use self::edges::{DATABASE, SETTLED};
 pub(crate) use self::names::Names;
 pub(crate) use self::target::target;
-pub(crate) use self::trace::SpanFacts;
 use self::trace::{Base, Trace};
-use crate::columns::{TraceColumns, TraceRow};
+pub(crate) use self::trace::{SpanFacts, TRUNCATED};
+pub(crate) use self::waiting::Stored;
+use crate::columns::TraceColumns;
 use crate::keyed::IdMap;
 
 /// Ids in each half of the bloom filter of forgotten traces.
@@ -52,13 +55,6 @@ pub(crate) struct StitchLimits {
     pub(crate) max_edges: usize,
 }
 
-/// What a trace that comes back finds in the store.
-pub(crate) struct Stored {
-    pub(crate) row: TraceRow,
-    /// All its spans follow in [`Stitcher::restore`].
-    pub(crate) with_spans: bool,
-}
-
 /// The traces of one tenant.
 pub(crate) struct Stitcher {
     limits: StitchLimits,
@@ -72,7 +68,10 @@ pub(crate) struct Stitcher {
     changed: usize,
     /// Spans counted so far.
     counted: u64,
+    /// Traces whose stored part must be found before they are shown or written.
     wanted: Vec<TraceId>,
+    /// Those of them that are being looked up.
+    asked: IdMap<TraceId, ()>,
     forgotten: RotatingBloom,
     edges: Edges,
     analysis: Analysis,
@@ -90,6 +89,7 @@ impl Stitcher {
             changed: 0,
             counted: 0,
             wanted: Vec::new(),
+            asked: IdMap::default(),
             forgotten: RotatingBloom::new(FORGOTTEN_IDS),
             edges: Edges::new(limits.max_edges),
             analysis: Analysis::default(),
@@ -168,7 +168,7 @@ impl Stitcher {
         Ok(())
     }
 
-    /// Writes a row of every changed trace. Stored parts must have been added: see [`Stitcher::wanted`].
+    /// Writes a row of every changed trace. Stored parts must have been added: see [`Stitcher::waiting`].
     ///
     /// # Errors
     /// When a row does not fit the columns: a mistake in this crate.
@@ -207,6 +207,7 @@ impl Stitcher {
         if self.young.len() < limits.max_traces / 2 && self.young_spans < (limits.max_spans / 2).max(1) {
             return Ok(());
         }
+        self.give_up_when_crowded();
         let leaving = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
         self.young_spans = 0;
         for (id, mut trace) in leaving {
@@ -220,42 +221,6 @@ impl Stitcher {
             self.forgotten.add(&id);
         }
         Ok(())
-    }
-
-    /// Traces whose stored row must be found before they are shown or written.
-    pub(crate) fn wanted(&self) -> &[TraceId] {
-        &self.wanted
-    }
-
-    /// Takes back a stored span of a trace found `with_spans`. Called in the order of offsets, before
-    /// [`Stitcher::found`].
-    pub(crate) fn restore(&mut self, id: &TraceId, facts: &SpanFacts<'_>) {
-        if let Some(trace) = get_mut(&mut self.young, &mut self.old, id) {
-            trace.restore(facts);
-            self.young_spans += 1;
-        }
-    }
-
-    /// The wanted traces are looked up: those without a stored row are new.
-    pub(crate) fn found(&mut self, found: &IdMap<TraceId, Stored>) {
-        for id in std::mem::take(&mut self.wanted) {
-            let Some(trace) = get_mut(&mut self.young, &mut self.old, &id) else { continue };
-            match found.get(&id) {
-                Some(stored) if stored.with_spans => trace.restored(),
-                stored => trace.add_base(stored.map(|stored| &stored.row), &mut self.names),
-            }
-            self.counted += 1;
-        }
-    }
-
-    /// Largest number of spans of a trace that is looked at.
-    pub(crate) fn max_spans_per_trace(&self) -> usize {
-        self.limits.max_spans_per_trace
-    }
-
-    /// Spans that one look into the store may bring back.
-    pub(crate) fn max_restored(&self) -> usize {
-        (self.limits.max_spans / 4).max(1)
     }
 
     /// Fragments of edges that a seal would write, and their bytes, about.

@@ -2,6 +2,7 @@ use daymark_model::UnixNanos;
 use daymark_trace::{Kind, Span};
 
 use super::*;
+use crate::columns::TraceRow;
 
 const IDLE_MS: u64 = 5_000;
 const SECOND: u64 = 1_000_000_000;
@@ -119,11 +120,13 @@ fn a_forgotten_trace_comes_back_with_its_spans() {
     let row = read(&mut rows).into_iter().find(|row| row.trace_id == trace(1)).unwrap();
     count(&mut stitcher, 1, 2, Some(1), 50, 0);
     count(&mut stitcher, 1, 1, None, 51, 0);
-    assert_eq!(stitcher.wanted(), [trace(1)]);
+    assert_eq!((stitcher.waiting(), stitcher.ask(10)), (1, vec![trace(1)]));
     assert!(provisional(&mut stitcher).iter().all(|row| row.trace_id != trace(1)));
     let stored = span(&mut stitcher, 1, None);
     stitcher.restore(&trace(1), &facts(stored, 1));
-    stitcher.found(&[(trace(1), Stored { row, with_spans: true })].into_iter().collect());
+    assert_eq!((row.span_count, row.state.as_str()), (1, "complete"));
+    stitcher.found(&[(trace(1), Stored::Spans)].into_iter().collect(), &[]);
+    assert_eq!(stitcher.waiting(), 0);
     let row = provisional(&mut stitcher).into_iter().find(|row| row.trace_id == trace(1)).unwrap();
     assert_eq!((row.span_count, row.analysed_spans, row.state.as_str()), (2, 2, "complete"));
     assert_eq!((row.start.seconds(), row.duration_ns), (1, 2 * SECOND));
@@ -138,10 +141,80 @@ fn a_trace_whose_spans_are_not_read_again_keeps_its_counts_and_says_so() {
     }
     let row = read(&mut rows).into_iter().find(|row| row.trace_id == trace(1)).unwrap();
     count(&mut stitcher, 1, 2, Some(1), 50, 0);
-    stitcher.found(&[(trace(1), Stored { row, with_spans: false })].into_iter().collect());
+    assert_eq!(stitcher.ask(10), [trace(1)]);
+    stitcher.found(&[(trace(1), Stored::Row(Box::new(row)))].into_iter().collect(), &[]);
     let row = provisional(&mut stitcher).into_iter().find(|row| row.trace_id == trace(1)).unwrap();
     assert_eq!((row.span_count, row.analysed_spans, row.state.as_str()), (2, 1, "truncated"));
     assert_eq!((row.root_name.as_deref(), row.version), (Some("op"), LogOffset(50)));
+}
+
+/// A stitcher that has forgotten trace 1, of which a late span has come.
+fn waiting() -> Stitcher {
+    let (mut stitcher, mut rows) = (stitcher(4), TraceColumns::new());
+    for id in 1..=9 {
+        count(&mut stitcher, id, 1, None, u64::from(id), 0);
+        stitcher.make_room(LogOffset(id.into()), &mut rows).unwrap();
+    }
+    stitcher.emit_changed(LogOffset(9), &mut rows).unwrap();
+    count(&mut stitcher, 1, 2, None, 50, 0);
+    assert_eq!((stitcher.waiting(), shown(&mut stitcher).len()), (1, 0));
+    stitcher
+}
+
+#[test]
+fn a_trace_that_goes_on_without_its_stored_part_is_never_called_complete() {
+    let mut stitcher = waiting();
+    assert_eq!(stitcher.give_up(&IdMap::default()), 1);
+    assert_eq!(shown(&mut stitcher), [(1, "truncated".to_owned(), 50)]);
+    assert_eq!(stitcher.waiting(), 0);
+}
+
+/// Scenario: the answer comes when the trace has gone on without it. Guarantees: it changes nothing.
+#[test]
+fn an_answer_that_comes_too_late_changes_nothing() {
+    let mut stitcher = waiting();
+    assert_eq!(stitcher.ask(10), [trace(1)]);
+    stitcher.give_up(&IdMap::default());
+    let stored = span(&mut stitcher, 1, None);
+    stitcher.restore(&trace(1), &facts(stored, 1));
+    stitcher.found(&[(trace(1), Stored::Spans)].into_iter().collect(), &[]);
+    assert_eq!(shown(&mut stitcher), [(1, "truncated".to_owned(), 50)]);
+}
+
+#[test]
+fn a_trace_that_could_not_be_looked_up_is_asked_for_again() {
+    let mut stitcher = waiting();
+    assert_eq!(stitcher.ask(10), [trace(1)]);
+    stitcher.not_found();
+    assert_eq!((stitcher.waiting(), shown(&mut stitcher).len()), (1, 0), "it still waits");
+    assert_eq!(stitcher.ask(10), [trace(1)]);
+    stitcher.found(&IdMap::default(), &[trace(1)]);
+    assert_eq!((stitcher.waiting(), shown(&mut stitcher).len()), (1, 0), "put off");
+    assert_eq!(stitcher.ask(10), [trace(1)]);
+    stitcher.found(&IdMap::default(), &[]);
+    assert_eq!(shown(&mut stitcher), [(1, "complete".to_owned(), 50)], "a new trace after all");
+}
+
+/// Scenario: nothing is found for more late spans than there is room for.
+#[test]
+fn waiting_traces_take_a_bounded_part_of_the_room() {
+    let (mut stitcher, mut rows) = (stitcher(4_000), TraceColumns::new());
+    for id in 1..=200 {
+        stitcher.stored_before(&trace(id));
+    }
+    for id in 1..=200 {
+        for number in 1..=9 {
+            count(&mut stitcher, id, number, None, id.into(), 0);
+        }
+        stitcher.make_room(LogOffset(id.into()), &mut rows).unwrap();
+        let held: usize = stitcher.young.values().chain(stitcher.old.values()).map(|trace| trace.spans().len()).sum();
+        assert!(held < 1_000 + 2 * 9, "{held}");
+    }
+    stitcher.give_up(&IdMap::default());
+    stitcher.emit_changed(LogOffset(200), &mut rows).unwrap();
+    let rows = read(&mut rows);
+    assert_eq!(rows.len(), 200, "each is told");
+    assert!(rows.iter().all(|row| (row.span_count, row.state.as_str()) == (9, "truncated")));
 }
 
 #[test]

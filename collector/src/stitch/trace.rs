@@ -18,6 +18,9 @@ const MAX_CORRELATIONS: usize = 16;
 /// Up to here the spans of a trace are searched one by one, beyond by a map.
 const LINEAR_SPANS: usize = 24;
 
+/// State of a trace of which not all spans were looked at together.
+pub(crate) const TRUNCATED: &str = "truncated";
+
 /// A span as the stitcher takes it.
 pub(crate) struct SpanFacts<'a> {
     pub(crate) offset: LogOffset,
@@ -167,6 +170,12 @@ impl Trace {
         row.correlation_ids.iter().for_each(|value| self.correlate(value));
     }
 
+    /// What is stored of it is not known: it goes on with the spans that are here, as truncated.
+    pub(crate) fn go_on_without_base(&mut self) {
+        self.base = Base::Here;
+        self.beyond.get_or_insert_with(Beyond::nothing);
+    }
+
     /// The edges reflect all spans.
     pub(crate) fn settle(&mut self) {
         self.spans.iter_mut().for_each(|span| span.marks |= SETTLED);
@@ -284,7 +293,7 @@ impl Trace {
     /// The worst thing known about the trace.
     fn state(&self, analysis: &Analysis) -> &'static str {
         if self.beyond.is_some() {
-            "truncated"
+            TRUNCATED
         } else if self.root.is_none() {
             "missing_root"
         } else if analysis.orphans() > 0 {

@@ -6,6 +6,7 @@ mod durability;
 mod faults;
 mod hot_rows;
 mod joining;
+mod late;
 mod model;
 mod operation;
 mod otlp;

@@ -41,6 +41,7 @@ pub(crate) async fn start(
     options.on_stall = watchdog::exit_for_restart;
     options.retention = retention::read(&tuning.retention)?;
     options.retention.index_hours = tuning.index_hours;
+    tuning.stitching.set(&mut options)?;
     // An object store takes a while to open, and the collector's own checks come only then.
     let opened = Arc::new(AtomicBool::new(false));
     let is_open = Arc::clone(&opened);

@@ -210,6 +210,16 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the same read may succeed later: the store did not answer, or not with the bytes. Damage stays.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            StoreError::Parquet { source: parquet::errors::ParquetError::External(source), .. } => {
+                source.downcast_ref::<object_store::Error>().is_some()
+            }
+            error => error.class() == ErrorClass::Retry,
+        }
+    }
+
     pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> StoreError {
         StoreError::Io { path: path.display().to_string(), source }
     }
