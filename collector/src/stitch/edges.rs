@@ -43,6 +43,9 @@ const NAMED: u8 = 4;
 /// Calls that are taken back.
 const BACK: u8 = 8;
 
+/// Rows of fragments, and first and last of their minutes.
+pub(crate) type Fragments = (RecordBatch, (UnixNanos, UnixNanos));
+
 /// Caller and callee, the minute, and the bits above beside the place in [`CONNECTIONS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Key {
@@ -145,11 +148,7 @@ impl Edges {
     ///
     /// # Errors
     /// When the columns do not fit the schema: a mistake in this crate.
-    pub(crate) fn fragments(
-        &self,
-        names: &Names,
-        through: LogOffset,
-    ) -> Result<Option<(RecordBatch, (UnixNanos, UnixNanos))>, ArrowError> {
+    pub(crate) fn fragments(&self, names: &Names, through: LogOffset) -> Result<Option<Fragments>, ArrowError> {
         let mut keys: Vec<&Key> = self.open.keys().collect();
         keys.sort_unstable_by_key(|key| (names.name(caller(key)), names.name(callee(key)), key.minute, key.bits));
         let start = |key: &Key| UnixNanos(u64::from(key.minute) * WINDOW_NS);

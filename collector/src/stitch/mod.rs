@@ -24,12 +24,12 @@ use std::collections::VecDeque;
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
-use daymark_model::{LogOffset, TraceId, UnixNanos};
+use daymark_model::{LogOffset, TraceId};
 use daymark_trace::Analysis;
 
 use self::bloom::RotatingBloom;
-use self::edges::Edges;
 pub(crate) use self::edges::{DATABASE, SETTLED};
+use self::edges::{Edges, Fragments};
 pub(crate) use self::names::Names;
 pub(crate) use self::target::target;
 use self::trace::{Base, Trace};
@@ -232,10 +232,7 @@ impl Stitcher {
     ///
     /// # Errors
     /// When the columns do not fit the schema: a mistake in this crate.
-    pub(crate) fn take_edges(
-        &mut self,
-        through: LogOffset,
-    ) -> Result<Option<(RecordBatch, (UnixNanos, UnixNanos))>, ArrowError> {
+    pub(crate) fn take_edges(&mut self, through: LogOffset) -> Result<Option<Fragments>, ArrowError> {
         for trace in self.young.values_mut().chain(self.old.values_mut()) {
             if trace.unsettled && trace.base == Base::Here {
                 self.edges.add(self.analysis.of(trace.spans()));
