@@ -193,12 +193,18 @@ pub fn request(signal: Signal, payload: Bytes) -> IngestRequest {
 }
 
 pub fn stamped(sequence: u64, traces: Option<&[u8]>, metrics: Option<&[u8]>) -> IngestRequest {
+    let parts = BatchView { traces, metrics, ..BatchView::default() };
+    batch_of(7, sequence, u128::from(sequence) + 1_000_000, &parts)
+}
+
+/// Batch `sequence` of an agent, made of the client's request whose bytes hash to `content_hash`.
+pub fn batch_of(agent: u8, sequence: u64, content_hash: u128, parts: &BatchView<'_>) -> IngestRequest {
     IngestRequest {
         tenant: TenantId::default(),
-        payload: Payload::Batch(encode_batch(&BatchView { traces, metrics, ..BatchView::default() })),
-        stamp: Some(Stamp { agent: AgentId([7; 16]), epoch: 1, sequence }),
+        payload: Payload::Batch(encode_batch(parts)),
+        stamp: Some(Stamp { agent: AgentId([agent; 16]), epoch: 1, sequence }),
         closed_until: None,
-        content_hash: u128::from(sequence) + 1_000_000,
+        content_hash,
         checked: None,
     }
 }
