@@ -5,6 +5,7 @@
 mod durability;
 mod faults;
 mod hot_rows;
+mod input;
 mod joining;
 mod late;
 mod model;
@@ -14,4 +15,5 @@ mod quotas;
 mod repeats;
 mod rollups;
 mod stitching;
+mod same_tables;
 mod world;
