@@ -2,6 +2,7 @@
 
 mod bombs;
 mod definitions;
+mod hostile;
 mod quotas;
 mod requests;
 mod tenants;

@@ -85,7 +85,7 @@ impl FragmentColumns {
         self.texts.iter_mut().zip(texts).for_each(|(column, text)| column.append_value(text));
         self.time.append_value(row.window.micros());
         let [id, window, offset] = [head.id, row.window.0 as i64, offset.0 as i64];
-        let longs = [id, window, row.start as i64, row.count as i64, row.last_time as i64, offset];
+        let longs = [id, window, row.start as i64, row.count.min(i64::MAX as u64) as i64, row.last_time as i64, offset];
         self.longs.iter_mut().zip(longs).for_each(|(column, value)| column.append_value(value));
         let [sum, min, max, last] = terse(head, row);
         let doubles = [sum, min, max, last, Some(row.err_bound), row.exemplar.map(|exemplar| exemplar.value)];

@@ -5,7 +5,7 @@ use super::envelope::{Items, Names};
 use super::points::{Layout, PointScratch};
 use super::tally::Tally;
 use super::view::{MetricKind, MetricView, ResourceView, ScopeView, Temporality};
-use super::wire::{Field, Fields, Parse};
+use super::wire::{Fault, Field, Fields, Parse};
 use super::{DecodeLimits, MetricVisitor};
 use crate::Problem;
 
@@ -41,6 +41,17 @@ impl<'a, V: MetricVisitor> Items<'a> for MetricItems<'a, '_, V> {
 
     fn item(&mut self, message: &'a [u8]) -> Parse<()> {
         self.metadata.clear();
+        match self.read(message) {
+            Ok((_, None)) => Ok(()),
+            Ok((head, Some(data))) => self.walk_data(&head, &data),
+            Err(fault) => self.spoil_points(message, fault),
+        }
+    }
+}
+
+impl<'a, V: MetricVisitor> MetricItems<'a, '_, V> {
+    /// What names the metric, and its data.
+    fn read(&mut self, message: &'a [u8]) -> Parse<(Head<'a>, Option<Field<'a>>)> {
         let (mut head, mut data) = (Head::default(), None);
         let mut fields = Fields::of(message);
         while let Some(field) = fields.next()? {
@@ -56,12 +67,28 @@ impl<'a, V: MetricVisitor> Items<'a> for MetricItems<'a, '_, V> {
                 _ => {}
             }
         }
-        let Some(data) = data else { return Ok(()) };
-        self.walk_data(&head, &data)
+        Ok((head, data))
     }
-}
 
-impl<'a, V: MetricVisitor> MetricItems<'a, '_, V> {
+    /// Rejects all points of a metric when `fault` concerns its name, its unit or its metadata alone.
+    fn spoil_points(&mut self, message: &'a [u8], fault: Box<Fault>) -> Parse<()> {
+        let reason = fault.of_one_item().ok_or(fault)?;
+        let mut fields = Fields::of(message);
+        while let Some(field) = fields.next()? {
+            if !matches!(field.number, 5 | 7 | 9 | 10 | 11) {
+                continue;
+            }
+            let mut points = Fields::of(field.bytes("data")?);
+            while let Some(point) = points.next()? {
+                if point.number == 1 {
+                    self.tally.count(point.bytes("data_point")?)?;
+                    self.tally.reject(reason);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn walk_data(&mut self, head: &Head<'a>, data: &Field<'a>) -> Parse<()> {
         let (layout, label) = layout_of(data.number);
         let message = data.bytes(label)?;
@@ -84,7 +111,10 @@ impl<'a, V: MetricVisitor> MetricItems<'a, '_, V> {
     fn walk_point(&mut self, field: &Field<'a>, layout: Layout, kind: MetricKind) -> Parse<()> {
         let message = field.bytes("data_point")?;
         self.tally.count(message)?;
-        let judged = self.point.parse(message, layout, self.tally.limits.times)?;
+        let judged = match self.point.parse(message, layout, self.tally.limits.times) {
+            Ok(judged) => judged,
+            Err(fault) => return self.tally.spoil(fault),
+        };
         match judged.and_then(|point| adds_up(kind).map(|()| point)) {
             Ok(point) => self.visitor.point(&point),
             Err(reason) => self.tally.reject(reason),

@@ -5,7 +5,9 @@
 //!
 //! Invariants:
 //! - bytes that prost refuses are refused; the few that only we refuse have a [`Problem`](crate::Problem) that says
-//!   why (groups, repeated singular messages, nesting beyond [`VALUE_DEPTH_MAX`], lists beyond [`DecodeLimits`]);
+//!   why (groups, repeated singular messages);
+//! - what is wrong with one item alone costs that item and not its request: text that is not UTF-8, nesting beyond
+//!   [`VALUE_DEPTH_MAX`], lists beyond [`DecodeLimits`]; in a resource or a scope it costs the request;
 //! - a view is fully validated when a visitor sees it: iterating it cannot fail;
 //! - a visitor sees a resource before its scopes and a scope before its items, whatever the order on the wire;
 //! - after an error the visitor may have seen items already: whoever uses them drops what it built.

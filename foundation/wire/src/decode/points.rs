@@ -1,4 +1,5 @@
-//! Data points of all five kinds, judged by the rules that make them usable: a time, and buckets that add up.
+//! Data points of all five kinds, judged by the rules that make them usable: a time, values and sums that are finite, and
+//! buckets that add up.
 
 use daymark_model::UnixNanos;
 
@@ -14,6 +15,8 @@ use crate::Problem;
 /// Flag of a point that says that there was nothing to record. It carries no value, and zero counts of a histogram would
 /// look like a reset.
 const NO_RECORDED_VALUE: u32 = 1;
+/// Most values of one point that the tables can hold.
+const COUNT_MAX: u64 = i64::MAX as u64;
 const POINT_TIMES: Implausible = Implausible {
     early: "data point with a time before the year 2000: times are nanoseconds since 1970",
     late: "data point with a time further ahead than max_future_ms: is the sender's clock right?",
@@ -193,6 +196,13 @@ impl<'a> PointScratch<'a> {
         if raw.flags & NO_RECORDED_VALUE != 0 {
             return Err("data point with the flag for no recorded value: such marks are not kept");
         }
+        if raw.count > COUNT_MAX {
+            return Err("data point with a count beyond 2^63 - 1: was it negative?");
+        }
+        // One such number would make every sum over its windows unknown.
+        if raw.sum.is_some_and(|sum| !sum.is_finite()) {
+            return Err("data point with a sum that is not finite (NaN or infinity)");
+        }
         let value = match layout {
             Layout::Gauge | Layout::Sum => PointValue::Number(number(raw)?),
             Layout::Histogram => PointValue::Histogram(self.histogram(raw)?),
@@ -255,7 +265,13 @@ impl<'a> PointScratch<'a> {
 
 /// The value of a number point.
 fn number(raw: &RawPoint) -> Judged<Number> {
-    raw.number.ok_or("number data point without a value")
+    match raw.number {
+        None => Err("number data point without a value"),
+        Some(Number::Double(value)) if !value.is_finite() => {
+            Err("number data point with a value that is not finite (NaN or infinity)")
+        }
+        Some(number) => Ok(number),
+    }
 }
 
 /// The buckets and the sum of their counts, none when it overflows.

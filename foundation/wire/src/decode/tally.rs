@@ -64,6 +64,14 @@ impl Tally {
         Ok(())
     }
 
+    /// Notes that the last item is not valid when `fault` concerns it alone; other faults are the request's.
+    #[cold]
+    pub(super) fn spoil(&mut self, fault: Box<Fault>) -> Parse<()> {
+        let reason = fault.of_one_item().ok_or(fault)?;
+        self.reject(reason);
+        Ok(())
+    }
+
     /// Notes that the last item is not valid.
     pub(super) fn reject(&mut self, reason: &'static str) {
         self.walked.rejected += 1;

@@ -36,10 +36,11 @@ fn nested_array(levels: u32) -> Vec<u8> {
 fn faults_name_their_path_and_position() {
     for (request, path, position, problem) in [
         (
-            span_with(|out| put_bytes(out, 5, &[0xff])),
-            "resource_spans[0].scope_spans[0].spans[0].name",
-            52,
-            Problem::Utf8,
+            // In a resource, where it concerns every item.
+            b"\x0a\x09\x0a\x07\x0a\x05\x0a\x01k\x12\xff"[..].to_vec(),
+            "resource_spans[0].resource.attributes[0].field",
+            9,
+            Problem::Truncated,
         ),
         (
             span_with(|out| put_number(out, 5, 1)),
@@ -50,11 +51,11 @@ fn faults_name_their_path_and_position() {
         (
             span_with(|out| {
                 put_bytes(out, 9, b"\x0a\x01k");
-                put_bytes(out, 9, b"\x0a\x01k\x12\x03\x0a\x01\xff");
+                put_bytes(out, 9, b"\x0a\x01k\x12\x02\x08\x01");
             }),
             "resource_spans[0].scope_spans[0].spans[0].attributes[1].value.string_value",
             64,
-            Problem::Utf8,
+            Problem::WireType { expected: "a length-delimited field", got: 0 },
         ),
         (vec![0x0a, 5, 0x12], "field", 0, Problem::Truncated),
         (vec![0x0b], "field", 0, Problem::Group),
@@ -67,23 +68,29 @@ fn faults_name_their_path_and_position() {
     }
 }
 
-/// Scenario: requests that are within what protobuf allows but beyond our caps. Guarantees: refused, saying which cap.
+/// Scenario: requests that are within what protobuf allows but beyond our caps. Guarantees: refused, or the item rejected,
+/// saying which cap.
 #[test]
 fn caps_hold() {
     let problem = |request: &[u8], limits| check(Signal::Traces, request, &limits).map_err(|error| error.problem);
+    let too_long = |request: &[u8], limits| {
+        let walked = check(Signal::Traces, request, &limits).unwrap();
+        assert_eq!((walked.items, walked.rejected), (1, 1));
+        assert!(walked.reasons.first().unwrap().contains("too many attributes"), "{walked:?}");
+    };
     let limits = DecodeLimits { max_items: 2, max_list: 3, ..DecodeLimits::default() };
     let three = span_with(|_| ()).repeat(3);
     assert_eq!(problem(&three, limits), Err(Problem::TooManyItems { limit: 2 }));
     for list in [9, 11, 13] {
         let long = span_with(|out| (0..4).for_each(|_| put_bytes(out, list, b"")));
-        assert_eq!(problem(&long, limits), Err(Problem::ListTooLong { limit: 3 }));
+        too_long(&long, limits);
         let endless = span_with(|out| (0..70_000).for_each(|_| put_bytes(out, list, b"")));
         let unlimited = DecodeLimits { max_list: usize::MAX, ..DecodeLimits::CEILING };
-        assert_eq!(problem(&endless, unlimited), Err(Problem::ListTooLong { limit: 65_536 }));
+        too_long(&endless, unlimited);
     }
     let event = b"\x1a\x00".repeat(40_000);
     let many_nested = span_with(|out| (0..2).for_each(|_| put_bytes(out, 11, &event)));
-    assert!(matches!(problem(&many_nested, DecodeLimits::CEILING), Err(Problem::ListTooLong { .. })));
+    too_long(&many_nested, DecodeLimits::CEILING);
 }
 
 #[test]
@@ -105,9 +112,88 @@ fn nesting_is_capped_and_json_text_follows_it_down() {
     walk_traces(&attribute(VALUE_DEPTH_MAX), &mut text).unwrap();
     assert_eq!(text.0, "[".repeat(30) + "null" + &"]".repeat(30));
     for levels in [VALUE_DEPTH_MAX + 1, 1_000] {
-        let error = walk_traces(&attribute(levels), &mut text).unwrap_err();
-        assert_eq!(error.problem, Problem::Depth { limit: 30 });
+        let walked = walk_traces(&attribute(levels), &mut text).unwrap();
+        assert_eq!((walked.items, walked.rejected), (1, 1));
+        assert!(walked.reasons.first().unwrap().contains("more than 30 levels"), "{walked:?}");
     }
+}
+
+/// Scenario: items that no table can take, between others. Guarantees: they alone are rejected, each with its reason; the
+/// same in a resource refuses the request, because nobody knows what its items are of.
+#[test]
+fn what_is_wrong_with_one_item_costs_only_that_item() {
+    #[derive(Default)]
+    struct Seen(u64);
+    impl TraceVisitor for Seen {
+        fn span(&mut self, _: &SpanView<'_, '_>) {
+            self.0 += 1;
+        }
+    }
+    impl LogVisitor for Seen {
+        fn log(&mut self, _: &LogView<'_, '_>) {
+            self.0 += 1;
+        }
+    }
+    impl MetricVisitor for Seen {
+        fn metric(&mut self, _: &MetricView<'_, '_>) {}
+        fn point(&mut self, _: &PointView<'_, '_>) {
+            self.0 += 1;
+        }
+    }
+    let deep = |out: &mut Vec<u8>, attributes: u32| {
+        let key_value = open(out, attributes);
+        put_bytes(out, 2, &nested_array(31));
+        close(out, key_value);
+    };
+    let bad_text = "not valid UTF-8";
+    let spans = [
+        span_with(|_| ()),
+        span_with(|out| put_bytes(out, 5, &[0xff])),
+        span_with(|out| put_bytes(out, 9, b"\x0a\x01k\x12\x03\x0a\x01\xff")),
+        span_with(|out| deep(out, 9)),
+        span_with(|_| ()),
+    ];
+    let mut seen = Seen::default();
+    let walked = walk_traces(&spans.concat(), &mut seen).unwrap();
+    assert_eq!((seen.0, walked.items, walked.rejected), (2, 5, 3));
+    assert!(walked.reasons.to_string().starts_with("2: item with text that is not valid UTF-8; 1: "), "{walked:?}");
+
+    let log = |more: &dyn Fn(&mut Vec<u8>)| {
+        let mut out = Vec::new();
+        let groups = [open(&mut out, 1), open(&mut out, 2), open(&mut out, 2)];
+        put_fixed64(&mut out, 1, 1);
+        more(&mut out);
+        groups.into_iter().rev().for_each(|start| close(&mut out, start));
+        out
+    };
+    let logs = [log(&|_| ()), log(&|out| put_bytes(out, 5, b"\x0a\x01\xff")), log(&|out| deep(out, 6))];
+    let mut seen = Seen::default();
+    let walked = walk_logs(&logs.concat(), &mut seen).unwrap();
+    assert_eq!((seen.0, walked.items, walked.rejected), (1, 3, 2));
+
+    let value = |out: &mut Vec<u8>| put_fixed64(out, 6, 1);
+    let bad_point = |out: &mut Vec<u8>| {
+        value(out);
+        put_bytes(out, 7, b"\x0a\x01\xff");
+    };
+    let mut bad_name = Vec::new();
+    let groups = [open(&mut bad_name, 1), open(&mut bad_name, 2), open(&mut bad_name, 2)];
+    put_bytes(&mut bad_name, 1, &[0xff]);
+    put_bytes(&mut bad_name, 5, b"\x0a\x00\x0a\x00");
+    groups.into_iter().rev().for_each(|start| close(&mut bad_name, start));
+    let points = [number_with(1, None, value), number_with(1, None, bad_point), bad_name];
+    let mut seen = Seen::default();
+    let walked = walk_metrics(&points.concat(), &mut seen).unwrap();
+    assert_eq!((seen.0, walked.items, walked.rejected), (1, 4, 3), "both points of the metric without a name");
+    assert!(walked.reasons.first().unwrap().contains(bad_text));
+
+    let mut resource = Vec::new();
+    let groups = [open(&mut resource, 1), open(&mut resource, 1)];
+    put_bytes(&mut resource, 1, b"\x0a\x01\xff");
+    groups.into_iter().rev().for_each(|start| close(&mut resource, start));
+    resource.extend(span_with(|_| ()));
+    let error = walk_traces(&resource, &mut Seen::default()).unwrap_err();
+    assert_eq!((error.path.as_str(), error.problem), ("resource_spans[0].resource.attributes[0].key", Problem::Utf8));
 }
 
 #[test]
@@ -244,6 +330,13 @@ fn impossible_items_are_rejected_by_name() {
             }),
             Some("no recorded value"),
         ),
+        (Signal::Metrics, number_with(NOW, None, |out| put_fixed64(out, 4, f64::NAN.to_bits())), Some("not finite")),
+        (
+            Signal::Metrics,
+            number_with(NOW, None, |out| put_fixed64(out, 4, f64::INFINITY.to_bits())),
+            Some("not finite"),
+        ),
+        (Signal::Metrics, number_with(NOW, None, |out| put_fixed64(out, 4, 0.5_f64.to_bits())), None),
         (Signal::Metrics, number_with(NOW, Some(1), one), None),
         (Signal::Metrics, number_with(NOW, Some(2), one), None),
         (Signal::Metrics, number_with(NOW, Some(0), one), Some("aggregation temporality")),

@@ -56,7 +56,10 @@ impl<'a, V: TraceVisitor> Items<'a> for TraceItems<'a, '_, V> {
 
     fn item(&mut self, message: &'a [u8]) -> Parse<()> {
         self.tally.count(message)?;
-        let raw = self.scratch.parse(message)?;
+        let raw = match self.scratch.parse(message) {
+            Ok(raw) => raw,
+            Err(fault) => return self.tally.spoil(fault),
+        };
         match self.scratch.view(&raw, self.tally.limits.times) {
             Ok(span) => self.visitor.span(&span),
             Err(reason) => self.tally.reject(reason),

@@ -35,6 +35,19 @@ impl Fault {
         self
     }
 
+    /// Why the item that holds the fault is rejected, when it ends with the item and the others can be taken all the same.
+    #[cold]
+    pub(crate) fn of_one_item(&self) -> Option<&'static str> {
+        match self.problem {
+            Problem::Utf8 => Some("item with text that is not valid UTF-8"),
+            Problem::Depth { .. } => Some("item with values nested more than 30 levels deep"),
+            Problem::ListTooLong { .. } => {
+                Some("item with too many attributes, events, links, exemplars or quantiles (at most 65536 of each)")
+            }
+            _ => None,
+        }
+    }
+
     /// The error it is to whoever has the whole payload.
     #[cold]
     pub(crate) fn locate(self, payload: &[u8]) -> DecodeError {

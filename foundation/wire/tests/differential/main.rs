@@ -63,6 +63,12 @@ fn signals() -> impl Strategy<Value = Signal> {
     prop::sample::select(Signal::ALL.to_vec())
 }
 
+/// Whether an item is rejected for what prost refuses the request for (text that is not UTF-8), or takes (nesting).
+fn costs_an_item(signal: Signal, bytes: &[u8]) -> bool {
+    let walked = daymark_wire::check(signal, bytes, &daymark_wire::DecodeLimits::CEILING);
+    walked.is_ok_and(|walked| walked.reasons.to_string().contains("item with"))
+}
+
 /// A change to one place of a request.
 #[derive(Clone, Debug)]
 enum Damage {
@@ -123,7 +129,8 @@ proptest! {
         }
     }
 
-    /// Scenario: damaged requests. Guarantees: no panic; what prost refuses we refuse; what we refuse beyond that has a
+    /// Scenario: damaged requests. Guarantees: no panic; what prost refuses we refuse, but for the few faults that cost one
+    /// item; what we refuse beyond that has a
     /// reason of ours; what both take both see alike.
     #[test]
     fn damaged_requests_are_refused_or_seen_alike(signal in signals(), seed: u64, damages in damages(), scrambled: bool) {
@@ -133,6 +140,9 @@ proptest! {
             bytes = scramble::request(signal, &bytes, &mut generator);
         }
         apply(&mut bytes, &damages);
+        if costs_an_item(signal, &bytes) {
+            return Ok(());
+        }
         match (by_walker(signal, &bytes), by_prost(signal, &bytes)) {
             (Ok(seen), Ok(expected)) => prop_assert_eq!(seen, expected),
             (Ok(_), Err(error)) => prop_assert!(false, "prost refuses: {}", error),
@@ -148,7 +158,7 @@ proptest! {
     /// Scenario: bytes that are no request. Guarantees: no panic, and we take none that prost refuses.
     #[test]
     fn garbage_does_no_harm(signal in signals(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        if by_walker(signal, &bytes).is_ok() {
+        if by_walker(signal, &bytes).is_ok() && !costs_an_item(signal, &bytes) {
             prop_assert!(by_prost(signal, &bytes).is_ok());
         }
     }

@@ -252,6 +252,7 @@ fn number_point(it: &NumberDataPoint) -> Option<String> {
     let value = match it.value {
         None => return None,
         Some(number_data_point::Value::AsInt(value)) => number(Some(Number::Int(value))),
+        Some(number_data_point::Value::AsDouble(value)) if !value.is_finite() => return None,
         Some(number_data_point::Value::AsDouble(value)) => number(Some(Number::Double(value))),
     };
     point((it.start_time_unix_nano, it.time_unix_nano), it.flags, &value, &it.attributes, &it.exemplars)
@@ -263,7 +264,7 @@ fn histogram_point(it: &HistogramDataPoint) -> Option<String> {
     let fits = counts.len() == bounds.len() + 1 && total == u128::from(it.count);
     let none = counts.is_empty() && bounds.is_empty();
     let increases = bounds.windows(2).all(|pair| pair[0] < pair[1]) && !bounds.iter().any(|bound| bound.is_nan());
-    if !(fits || none) || !increases {
+    if !(fits || none) || !increases || !is_finite(it.sum) || !holds(it.count) {
         return None;
     }
     let stats = [it.sum, it.min, it.max].map(bits);
@@ -275,7 +276,10 @@ fn histogram_point(it: &HistogramDataPoint) -> Option<String> {
 fn exponential_point(it: &ExponentialHistogramDataPoint) -> Option<String> {
     let sides = [&it.positive, &it.negative].map(|side| side.clone().unwrap_or_default());
     let counts = sides.iter().flat_map(|side| &side.bucket_counts).map(|count| u128::from(*count));
-    if counts.sum::<u128>() + u128::from(it.zero_count) != u128::from(it.count) {
+    if counts.sum::<u128>() + u128::from(it.zero_count) != u128::from(it.count)
+        || !is_finite(it.sum)
+        || !holds(it.count)
+    {
         return None;
     }
     let sides = sides.map(|side| (side.offset, side.bucket_counts));
@@ -287,5 +291,14 @@ fn exponential_point(it: &ExponentialHistogramDataPoint) -> Option<String> {
 fn summary_point(it: &SummaryDataPoint) -> Option<String> {
     let quantiles: Vec<_> = it.quantile_values.iter().map(|it| (it.quantile.to_bits(), it.value.to_bits())).collect();
     let value = format!("{} {} {quantiles:?}", it.count, bits(Some(it.sum)));
-    point((it.start_time_unix_nano, it.time_unix_nano), it.flags, &value, &it.attributes, &[])
+    let line = point((it.start_time_unix_nano, it.time_unix_nano), it.flags, &value, &it.attributes, &[]);
+    line.filter(|_| it.sum.is_finite() && holds(it.count))
+}
+
+fn holds(count: u64) -> bool {
+    i64::try_from(count).is_ok()
+}
+
+fn is_finite(sum: Option<f64>) -> bool {
+    sum.is_none_or(f64::is_finite)
 }
