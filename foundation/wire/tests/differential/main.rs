@@ -130,8 +130,7 @@ proptest! {
     }
 
     /// Scenario: damaged requests. Guarantees: no panic; what prost refuses we refuse, but for the few faults that cost one
-    /// item; what we refuse beyond that has a
-    /// reason of ours; what both take both see alike.
+    /// item; what we refuse beyond that has a reason of ours; what both take both see alike.
     #[test]
     fn damaged_requests_are_refused_or_seen_alike(signal in signals(), seed: u64, damages in damages(), scrambled: bool) {
         let mut generator = Generator::new(seed);
