@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use arrow::array::RecordBatch;
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
-use daymark_guard::fault::{self, Fault};
+use daymark_guard::fault::{self, Fault, Step};
 use daymark_guard::{Backoff, BackoffOptions};
 use daymark_model::{Classify, ErrorClass, LogOffset};
 use daymark_store::{Commit, SegmentOptions, StoreError, TableName, write_segment_from};
@@ -101,8 +101,10 @@ async fn write(shared: &Shared, seal: &Seal) -> Result<(), StoreError> {
         let wide = futures::stream::iter(batches.into_iter().map(|batch| widen(&batch).map_err(StoreError::from)));
         segments.push(write_segment_from(&table, rows, wide, SegmentOptions::default()).await?);
     }
+    fault::reach(Step::SealBeforeCommit);
     let after = Some(shared.held(seal));
     table.commit(Commit { after, ..Commit::publish(segments, seal.through) }).await?;
+    fault::reach(Step::SealAfterCommit);
     Ok(())
 }
 
@@ -119,8 +121,10 @@ fn release(shared: &Shared, safe: LogOffset) -> bool {
     // During a replay `safe` lies behind what an earlier run had published.
     let published = LogOffset(shared.published.fetch_max(safe.0, Relaxed).max(safe.0));
     let snapshot = Snapshot { published, entries: shared.dedup.entries() };
+    fault::reach(Step::TrimBeforeSnapshot);
     match dedup_file::write(&shared.options.data_dir, &snapshot) {
         Ok(()) => {
+            fault::reach(Step::TrimAfterSnapshot);
             shared.log.release(safe);
             true
         }

@@ -1,5 +1,7 @@
 //! Promise G1 and G2: what was acknowledged is found, exactly once, however the process died.
 
+mod matrix;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use daymark_guard::{Clock, SystemClock};
+use daymark_model::UnixNanos;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
@@ -43,15 +44,18 @@ pub struct Client {
     http: reqwest::Client,
     random: StdRng,
     key: Option<String>,
+    /// When its items happen; now unless it is set.
+    pub at: Option<UnixNanos>,
     /// Acknowledged so far.
     pub acknowledged: Acknowledged,
 }
 
 impl Client {
-    /// A client of the agent at `base`; its requests depend on `seed` and the time only.
+    /// A client of the agent at `base`; its requests depend on `seed` and the time only, see [`Client::at`].
     pub fn new(base: String, seed: u64) -> Client {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
-        Client { base, http, random: StdRng::seed_from_u64(seed), key: None, acknowledged: Acknowledged::default() }
+        let random = StdRng::seed_from_u64(seed);
+        Client { base, http, random, key: None, at: None, acknowledged: Acknowledged::default() }
     }
 
     /// The same client with an API key.
@@ -60,9 +64,13 @@ impl Client {
         self
     }
 
+    fn now(&self) -> u64 {
+        self.at.unwrap_or_else(|| SystemClock.now()).0
+    }
+
     /// A request with `items` spans in a few traces of a few services.
     pub fn spans(&mut self, items: u64) -> Request {
-        let now = SystemClock.now().0;
+        let now = self.now();
         let mut by_service: Vec<Vec<Span>> = vec![Vec::new(); SERVICES.len()];
         let mut trace_id: [u8; 16] = self.random.random();
         let mut parent: Vec<u8> = Vec::new();
@@ -103,7 +111,7 @@ impl Client {
 
     /// A request with `items` log records, each with a unique body.
     pub fn logs(&mut self, items: u64) -> Request {
-        let now = SystemClock.now().0;
+        let now = self.now();
         let records = (0..items)
             .map(|i| LogRecord {
                 time_unix_nano: now + i,

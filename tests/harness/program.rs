@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
@@ -85,6 +86,19 @@ impl Program {
             assert!(started.elapsed() < limit, "{} did not end:\n{}", self.name, self.output());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Waits until it ends by itself: the signal that ended it, if one did, and what it has printed. `None` when it still
+    /// runs after `limit`; then it is killed.
+    pub fn signal(mut self, limit: Duration) -> Option<(Option<i32>, String)> {
+        let started = Instant::now();
+        while started.elapsed() < limit {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Some((status.signal(), self.output()));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        None
     }
 
     /// SIGTERM, then waits for the end; the exit must be clean.

@@ -88,9 +88,7 @@ impl System {
 
     /// Starts one role and waits until it is ready.
     pub fn start_role(&mut self, role: Role) {
-        let command = self.command(role);
-        let log = self.dir.path().join(format!("{role:?}.log").to_lowercase());
-        let mut program = Program::start(&format!("{role:?}"), command, log);
+        let mut program = self.launched(role);
         let ready = match role {
             Role::Up | Role::Query => self.http,
             Role::Agent => self.otlp_http,
@@ -99,6 +97,17 @@ impl System {
         };
         wait_until_ready(&mut program, ready);
         self.programs.push((role, program));
+    }
+
+    /// Starts one role and does not wait.
+    pub fn launch_role(&mut self, role: Role) {
+        let program = self.launched(role);
+        self.programs.push((role, program));
+    }
+
+    fn launched(&self, role: Role) -> Program {
+        let log = self.dir.path().join(format!("{role:?}.log").to_lowercase());
+        Program::start(&format!("{role:?}"), self.command(role), log)
     }
 
     fn command(&self, role: Role) -> Command {
@@ -169,6 +178,11 @@ impl System {
     /// Waits until `role` ends by itself: its exit code and what it has printed.
     pub fn exit_of(&mut self, role: Role, limit: Duration) -> (Option<i32>, String) {
         self.take(role).ended(limit)
+    }
+
+    /// Waits until `role` ends by itself: see [`Program::signal`].
+    pub fn signal_of(&mut self, role: Role, limit: Duration) -> Option<(Option<i32>, String)> {
+        self.take(role).signal(limit)
     }
 
     /// SIGTERM for all; each must end cleanly.

@@ -14,6 +14,6 @@ mod otlp;
 mod quotas;
 mod repeats;
 mod rollups;
-mod stitching;
 mod same_tables;
+mod stitching;
 mod world;

@@ -39,6 +39,9 @@ pub(crate) struct RetentionArgs {
     /// File of `TENANT TABLE HOURS` lines: how long rows of a table are kept instead; `*` stands for every other tenant.
     #[arg(long, value_name = "FILE")]
     pub(crate) retention_file: Option<PathBuf>,
+    /// How often rows that are too old are looked for, and files that nobody needs any more: 1 to 86400.
+    #[arg(long, value_name = "S", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) retention_check_s: u64,
     #[command(flatten)]
     pub(crate) metrics: MetricRetention,
 }

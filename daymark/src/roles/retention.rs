@@ -20,7 +20,7 @@ const MAX_BYTES: u64 = 16 << 20;
 /// # Errors
 /// When the file cannot be read or a line is wrong, with file and line.
 pub(crate) fn read(args: &RetentionArgs) -> anyhow::Result<Retention> {
-    let RetentionArgs { retention_days, retention_file, metrics } = args;
+    let RetentionArgs { retention_days, retention_file, retention_check_s, metrics } = args;
     let hours = retention_days * 24;
     let mut retention = Retention {
         spans_hours: hours,
@@ -30,6 +30,7 @@ pub(crate) fn read(args: &RetentionArgs) -> anyhow::Result<Retention> {
         metrics_1m_hours: metrics.metrics_1m_days * 24,
         metrics_1h_hours: metrics.metrics_1h_days * 24,
         metrics_1d_hours: metrics.metrics_1d_days * 24,
+        check_interval_s: *retention_check_s,
         ..Retention::default()
     };
     let Some(file) = retention_file else { return Ok(retention) };
@@ -75,7 +76,7 @@ mod tests {
     fn args(retention_days: u64, retention_file: Option<PathBuf>) -> RetentionArgs {
         let metrics =
             MetricRetention { metrics_10s_days: 1, metrics_1m_days: 2, metrics_1h_days: 3, metrics_1d_days: 4 };
-        RetentionArgs { retention_days, retention_file, metrics }
+        RetentionArgs { retention_days, retention_file, retention_check_s: 300, metrics }
     }
 
     fn retention(text: &str) -> anyhow::Result<Retention> {

@@ -12,6 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daymark_guard::fault::{self, Step};
+
 use crate::shared::{Sealed, Shared, Spare};
 use crate::writer::write_all;
 use crate::{LogError, OpenFile};
@@ -206,6 +208,7 @@ impl Keeper {
                 self.shared.fs.remove(&segment.path).map_err(LogError::io("remove", &segment.path))?;
                 removed = true;
             }
+            fault::reach(Step::TrimAfterRemoval);
         }
         if removed {
             let dir = &self.shared.options.dir;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Release;
 use std::time::{Duration, Instant};
 
-use daymark_guard::fault::{self, Fault};
+use daymark_guard::fault::{self, Fault, Step};
 use daymark_model::LogOffset;
 
 use crate::frame::{self, MIN_FRAME_BYTES, Placement, Seed};
@@ -169,13 +169,19 @@ impl Writer {
         }
         let frames_end = active.position + self.buffer.len() as u64;
         self.buffer.resize(self.buffer.len() + MIN_FRAME_BYTES as usize, 0);
+        fault::reach_after(Step::LogTornWrite, || {
+            let _ = active.file.write_at(&self.buffer[..self.buffer.len() / 2], active.position);
+        });
         write_all(active.file.as_ref(), &self.buffer, active.position).map_err(LogError::io("write", &active.path))?;
+        fault::reach(Step::LogBeforeSync);
         let start = Instant::now();
         active.file.sync_data().map_err(LogError::io("sync", &active.path))?;
         self.shared.lock().sync_times.record(start.elapsed());
         active.position = frames_end;
         self.synced = self.next - 1;
+        fault::reach(Step::LogAfterSync);
         publish(&self.shared, &mut self.batch);
+        fault::reach(Step::LogAfterAck);
         self.buffer.clear();
         if self.buffer.capacity() > KEPT_BUFFER_BYTES {
             self.buffer = Vec::new();
@@ -219,6 +225,7 @@ impl Writer {
         // Only now, with a durable header, does it get a log name; and only with a durable name are frames acknowledged.
         let dir = &self.shared.options.dir;
         let path = dir.join(segment::file_name(id));
+        fault::reach(Step::LogBeforeRename);
         fs.rename(&spare.path, &path).map_err(LogError::io("rename", &spare.path))?;
         fs.sync_dir(dir).map_err(LogError::io("sync", dir))?;
         self.next_id += 1;

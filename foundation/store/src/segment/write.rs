@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use bytes::Bytes;
+use daymark_guard::fault::{self, Step};
 use futures::{Stream, TryStreamExt};
 use object_store::{ObjectStore, PutMode};
 use parquet::arrow::ArrowWriter;
@@ -199,11 +200,13 @@ async fn store(table: &Table, stem: &str, encoded: Encoded, rows_per_page: u32) 
     let size = bytes.len() as u64;
     let checksums = checksums(&bytes);
     put(table, &path, bytes.into()).await?;
+    fault::reach(Step::SegmentWritten);
     let mut index_meta = None;
     if let Some(packed) = index {
         let path = format!("_idx/{stem}.idx");
         index_meta = Some(IndexMeta { path: path.clone(), bytes: packed.len() as u64, rows_per_page });
         put(table, &path, packed.into()).await?;
+        fault::reach(Step::IndexWritten);
     }
     let stats = segment_stats(table.name(), layout.schema(), &footer);
     let meta = SegmentMeta {

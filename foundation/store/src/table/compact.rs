@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use daymark_guard::fault::{self, Step};
 use daymark_model::{Classify, ErrorClass, UnixNanos};
 use futures::{StreamExt, TryStreamExt};
 
@@ -152,8 +153,12 @@ impl Table {
             bytes_after: bytes(&merger.meta),
         };
         let remove = inputs.iter().map(|input| input.path.clone()).collect();
+        fault::reach(Step::CompactBeforeCommit);
         match self.apply_change(Change { add: vec![merger], remove, ..Change::default() }).await {
-            Ok(_) => Ok(Some(done)),
+            Ok(_) => {
+                fault::reach(Step::CompactAfterCommit);
+                Ok(Some(done))
+            }
             // Retention or another compactor was first.
             Err(StoreError::NotLive { .. }) => Ok(None),
             Err(error) => Err(error),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Release};
 
+use daymark_guard::fault::{self, Step};
 use daymark_model::UnixNanos;
 use futures::TryStreamExt;
 use object_store::path::Path;
@@ -43,8 +44,9 @@ impl Table {
         };
         if !old.is_empty() {
             let remove = old.iter().map(|segment| segment.path.clone()).collect();
+            fault::reach(Step::RetainBeforeCommit);
             match self.apply_change(Change { remove, ..Change::default() }).await {
-                Ok(_) => {}
+                Ok(_) => fault::reach(Step::RetainAfterCommit),
                 // A compaction was first: what it merged is dropped next time.
                 Err(StoreError::NotLive { .. }) => done = Retained::default(),
                 Err(error) => return Err(error),
@@ -123,7 +125,10 @@ impl Table {
         let mut deleted = self.remove_temporaries().await?;
         for path in delete {
             match self.inner.log.objects.delete(&path).await {
-                Ok(()) => deleted += 1,
+                Ok(()) => {
+                    deleted += 1;
+                    fault::reach(Step::RetainAfterDeletion);
+                }
                 Err(object_store::Error::NotFound { .. }) => {}
                 Err(error) => tracing::warn!(%path, %error, "file of a removed segment is not deleted"),
             }
