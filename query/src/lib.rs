@@ -33,3 +33,4 @@ pub use error::QueryError;
 pub use options::QueryOptions;
 pub use router::{QueryParts, TenantOf, router};
 pub use sql::{SqlAnswer, SqlEngine, SqlFormat, SqlRequest};
+pub use ui::serve as web_app;

@@ -20,7 +20,7 @@ const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none
                       form-action 'none'; frame-ancestors 'none'";
 
 /// Answers every path that no API route took.
-pub(crate) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+pub async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path();
     if ["/api", "/v1"].into_iter().any(|api| path == api || path.starts_with(&format!("{api}/"))) {
         return QueryError::NotFound(format!("no such path: {path}")).into_response();

@@ -5,24 +5,42 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::header;
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use daymark_collector::CollectorHandle;
+use daymark_query::web_app;
 use daymark_store::{CacheStats, RequestStats, Store};
 
 /// The route. Numbers only, of all tenants together: it needs no key.
 pub(crate) fn router(store: Arc<Store>, collector: Option<CollectorHandle>) -> Router {
-    let answer = move || {
-        let mut text = text(store.request_stats(), store.cache_stats());
-        let collector = collector.clone();
-        async move {
-            if let Some(collector) = collector {
-                text.push_str(&collector.exposition().await);
-            }
-            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
-        }
+    Router::new().route("/metrics", get(async move || exposition(&store, collector.as_ref()).await))
+}
+
+/// The same where the web app has a page of this name: whoever asks for HTML, as browsers do and scrapers do not, gets that.
+pub(crate) fn router_beside_pages(store: Arc<Store>, collector: Option<CollectorHandle>) -> Router {
+    let answer = async move |method: Method, uri: Uri, headers: HeaderMap| {
+        let mut answer = match wants_page(&headers) {
+            true => web_app(method, uri, headers).await,
+            false => exposition(&store, collector.as_ref()).await,
+        };
+        answer.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
+        answer
     };
     Router::new().route("/metrics", get(answer))
+}
+
+fn wants_page(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|media| media.trim().starts_with("text/html"))
+}
+
+async fn exposition(store: &Store, collector: Option<&CollectorHandle>) -> Response {
+    let mut text = text(store.request_stats(), store.cache_stats());
+    if let Some(collector) = collector {
+        text.push_str(&collector.exposition().await);
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 /// The text; empty where tables are on local disk.
@@ -68,6 +86,16 @@ fn family(text: &mut String, name: &str, kind: &str, help: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn browsers_get_the_page_and_scrapers_the_figures() {
+        let asks = |accept: &str| wants_page(&[(header::ACCEPT, accept.parse().unwrap())].into_iter().collect());
+        assert!(asks("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"));
+        for scraper in ["*/*", "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"] {
+            assert!(!asks(scraper), "{scraper}");
+        }
+        assert!(!wants_page(&HeaderMap::new()));
+    }
 
     #[test]
     fn what_the_store_was_asked_is_told_and_local_tables_have_nothing_to_tell() {

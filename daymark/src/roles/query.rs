@@ -114,7 +114,7 @@ pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
     process::depends_on(&health, &reader, &hot);
     let definitions_routes = dashboards_router(args.definitions.as_deref(), &definitions)?
         .merge(proxy::router(&args.alerts, &ALERTS_PATHS)?);
-    let metrics = metrics::router(Arc::clone(reader.store()), None);
+    let metrics = metrics::router_beside_pages(Arc::clone(reader.store()), None);
     access.follow(&drain);
     let router = router(reader, hot, access.keys.clone(), &args.queries)?
         .merge(guard::for_default_tenant(definitions_routes, access.keys))

@@ -62,7 +62,7 @@ pub(crate) async fn run_until(args: UpArgs, drain: Drain) -> anyhow::Result<()> 
     intake_routes.complete(http_router(Arc::new(agent.clone()), receive.clone()).merge(internal));
     drain.spawn(serve_grpc(grpc, Arc::new(agent.clone()), receive, drain.clone()));
     let definitions_routes = guard::for_default_tenant(dashboards.merge(alerts.router()), taken.clone());
-    let metrics = metrics::router(collector.store(), Some(collector.clone()));
+    let metrics = metrics::router_beside_pages(collector.store(), Some(collector.clone()));
     service_routes.complete(query::router(reader, hot, taken, &args.queries)?.merge(definitions_routes).merge(metrics));
     tracing::info!(
         "daymark is up: UI and API http://{}, OTLP gRPC {}, HTTP {}",
