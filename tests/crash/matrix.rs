@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use daymark_guard::fault::Step;
 use daymark_guard::{Clock, SystemClock};
@@ -218,7 +218,7 @@ fn segments(table: &Path) -> usize {
 
 /// As if the machine had stood still for two hours: what nobody needs is past its grace.
 fn age_files(dir: &Path) {
-    let then = SystemTime::now() - Duration::from_secs(7_200);
+    let then = UNIX_EPOCH + Duration::from_nanos(SystemClock.now().0) - Duration::from_secs(7_200);
     for entry in std::fs::read_dir(dir).unwrap().flatten() {
         match entry.path() {
             path if path.is_dir() => age_files(&path),
