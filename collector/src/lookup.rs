@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use arrow::array::{Array, AsArray, BooleanArray};
-use daymark_model::{LogOffset, TenantId, TimeRange, TraceId};
+use daymark_model::{Classify as _, ErrorClass, LogOffset, TenantId, TimeRange, TraceId};
 use daymark_store::{Filter, HotError, ReadSpec, Reader, Segment, Store, StoreError, TableName, View};
 use futures::StreamExt;
 
@@ -144,7 +144,7 @@ pub(crate) fn one_of(ids: Vec<TraceId>) -> Filter {
 /// Tells the stitcher of `tenant` which traces are stored, so that late spans after a restart find their rows.
 ///
 /// # Errors
-/// When a segment cannot be read.
+/// When a segment cannot be read for now.
 pub(crate) async fn remember_stored(shared: &Shared, tenant: &TenantId) -> Result<(), CollectorError> {
     let reader = Reader::new(shared.store.clone(), None);
     let view = reader.view(tenant, TableName::Traces, TimeRange::ALL).await?;
@@ -153,7 +153,15 @@ pub(crate) async fn remember_stored(shared: &Shared, tenant: &TenantId) -> Resul
         if told >= MAX_STORED_IDS {
             break;
         }
-        let batches = segment.read(&ReadSpec::columns(&["trace_id"])).await?;
+        let batches = match segment.read(&ReadSpec::columns(&["trace_id"])).await {
+            Ok(batches) => batches,
+            // What is in it is lost to every reader; late spans of its traces begin new rows.
+            Err(error) if error.class() == ErrorClass::Corrupt => {
+                tracing::warn!(%tenant, segment = %segment.meta().path, %error, "damaged segment of traces is left out");
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         let mut core = shared.write();
         let Some(tenant) = core.tenants.get_mut(tenant) else { return Ok(()) };
         for batch in &batches {

@@ -9,7 +9,7 @@ use daymark_model::{Signal, TenantId};
 use daymark_store::TableName;
 
 use crate::otlp::{self, TestSpan, request};
-use crate::world::{World, long, options};
+use crate::world::{World, long, options, spans};
 
 async fn send(world: &World, trace: u8, number: u32, parent: Option<u32>) {
     let span = TestSpan::new(trace, number, parent);
@@ -181,15 +181,31 @@ async fn a_trace_whose_row_cannot_be_read_in_time_is_truncated() {
     becomes(&world, (1, "truncated")).await;
 }
 
+/// Overwrites the segments of a table.
+fn damage(dir: &Path, table: &str) {
+    for file in segments(dir, table) {
+        let length = std::fs::metadata(&file).unwrap().len() as usize;
+        std::fs::write(&file, vec![0x55; length]).unwrap();
+    }
+}
+
+/// A damaged segment costs what is in it, and never the start of a collector.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_starts_beside_a_damaged_segment_of_traces() {
+    let dir = tempfile::tempdir().unwrap();
+    forgotten(dir.path(), |_| ()).await.stop().await;
+    damage(dir.path(), "traces");
+    let world = World::start(dir.path()).await;
+    send(&world, 3, 1, None).await;
+    assert_eq!(spans(&world.rows(&TenantId::default(), TableName::Spans).await), [1, 1, 1]);
+}
+
 /// Damage does not pass, so nothing waits for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trace_with_spans_in_a_damaged_segment_is_truncated_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let world = forgotten(dir.path(), |options| options.late_spans_wait_ms = 120_000).await;
-    for file in segments(dir.path(), "spans") {
-        let length = std::fs::metadata(&file).unwrap().len() as usize;
-        std::fs::write(&file, vec![0x55; length]).unwrap();
-    }
+    damage(dir.path(), "spans");
     send(&world, 1, 2, Some(1)).await;
     becomes(&world, (2, "truncated")).await;
 }
