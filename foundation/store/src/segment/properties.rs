@@ -16,8 +16,9 @@ use crate::typed::{Kind, TypedColumn};
 
 /// Largest dictionary of a column in a row group; beyond, values are stored plain.
 const DICTIONARY_BYTES: usize = 512 << 10;
-/// The same for attributes that are whole numbers: beyond, their bytes are split, which a dictionary of thousands does
-/// not beat.
+/// The same for attributes: a dictionary of thousands of texts is larger than the texts, and takes longer.
+const ATTRIBUTE_DICTIONARY_BYTES: usize = 64 << 10;
+/// The same for attributes that are whole numbers: beyond, their bytes are split.
 const INTEGER_DICTIONARY_BYTES: usize = 16 << 10;
 /// A page ends at this size even before its rows are full.
 const PAGE_BYTES: usize = 256 << 10;
@@ -96,9 +97,15 @@ fn column(builder: WriterPropertiesBuilder, name: &str, data_type: &DataType) ->
             let leaf = ColumnPath::from(vec![name.to_owned(), "key_value".to_owned(), leaf.to_owned()]);
             builder.set_column_statistics_enabled(leaf, EnabledStatistics::None)
         }),
-        (_, DataType::List(_)) => {
+        (_, DataType::List(item)) => {
             let leaf = ColumnPath::from(vec![name.to_owned(), "list".to_owned(), "element".to_owned()]);
-            builder.set_column_statistics_enabled(leaf, EnabledStatistics::None)
+            let builder = builder.set_column_statistics_enabled(leaf.clone(), EnabledStatistics::None);
+            match item.data_type() {
+                DataType::Int64 => builder
+                    .set_column_dictionary_enabled(leaf.clone(), false)
+                    .set_column_encoding(leaf, Encoding::BYTE_STREAM_SPLIT),
+                _ => builder,
+            }
         }
         _ => builder,
     }
@@ -107,7 +114,9 @@ fn column(builder: WriterPropertiesBuilder, name: &str, data_type: &DataType) ->
 /// Dictionaries while they are small; beyond, what measures best.
 fn typed_column(builder: WriterPropertiesBuilder, path: ColumnPath, kind: Kind) -> WriterPropertiesBuilder {
     match kind {
-        Kind::String => builder.set_column_encoding(path, Encoding::DELTA_LENGTH_BYTE_ARRAY),
+        Kind::String => builder
+            .set_column_dictionary_page_size_limit(path.clone(), ATTRIBUTE_DICTIONARY_BYTES)
+            .set_column_encoding(path, Encoding::DELTA_LENGTH_BYTE_ARRAY),
         Kind::Int => builder
             .set_column_dictionary_page_size_limit(path.clone(), INTEGER_DICTIONARY_BYTES)
             .set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT),
