@@ -69,6 +69,13 @@ fn costs_an_item(signal: Signal, bytes: &[u8]) -> bool {
     walked.is_ok_and(|walked| walked.reasons.to_string().contains("item with"))
 }
 
+/// Whether prost refuses the request for the text of one item, which costs no more than that item: of a metric without points,
+/// nothing at all.
+fn is_of_one_item(error: &str) -> bool {
+    let items = ["ScopeSpans.spans", "ScopeLogs.log_records", "ScopeMetrics.metrics"];
+    error.contains("invalid string value") && items.iter().any(|item| error.contains(item))
+}
+
 /// A change to one place of a request.
 #[derive(Clone, Debug)]
 enum Damage {
@@ -144,7 +151,7 @@ proptest! {
         }
         match (by_walker(signal, &bytes), by_prost(signal, &bytes)) {
             (Ok(seen), Ok(expected)) => prop_assert_eq!(seen, expected),
-            (Ok(_), Err(error)) => prop_assert!(false, "prost refuses: {}", error),
+            (Ok(_), Err(error)) => prop_assert!(is_of_one_item(&error.to_string()), "prost refuses: {}", error),
             (Err(_), Err(_)) => {}
             (Err(error), Ok(_)) => {
                 let ours = matches!(error.problem, Problem::Group | Problem::Repeated | Problem::Depth { .. });
@@ -158,7 +165,8 @@ proptest! {
     #[test]
     fn garbage_does_no_harm(signal in signals(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if by_walker(signal, &bytes).is_ok() && !costs_an_item(signal, &bytes) {
-            prop_assert!(by_prost(signal, &bytes).is_ok());
+            let refused = by_prost(signal, &bytes).err().map(|error| error.to_string());
+            prop_assert!(refused.as_deref().is_none_or(is_of_one_item), "{refused:?}");
         }
     }
 
