@@ -13,8 +13,13 @@ fn restored(copy: &crate::LogCopy, from: &Path, to: &Path) -> Recovered {
     for segment in &copy.segments {
         fs::copy(from.join(&segment.stored), to.join(&segment.name)).unwrap();
     }
-    let options = LogOptions { segment_bytes: 64 << 10, min_free_bytes: 0, ..LogOptions::new(to) };
-    IngestLog::open(options, real(), LogOffset(0)).unwrap().1
+    open_small(to).1
+}
+
+/// A log of small segments on the real disk.
+fn open_small(dir: &Path) -> (IngestLog, Recovered) {
+    let options = LogOptions { segment_bytes: 64 << 10, min_free_bytes: 0, ..LogOptions::new(dir) };
+    IngestLog::open(options, real(), LogOffset(0)).unwrap()
 }
 
 #[test]
@@ -22,9 +27,8 @@ fn a_copy_of_a_log_in_use_holds_every_frame_and_is_taken_up_again() {
     let dir = tempfile::tempdir().unwrap();
     let (log_dir, to) = (dir.path().join("log"), dir.path().join("backup"));
     fs::create_dir_all(&to).unwrap();
-    let options = LogOptions { segment_bytes: 64 << 10, min_free_bytes: 0, ..LogOptions::new(&log_dir) };
     let runtime = runtime();
-    let (log, _) = IngestLog::open(options, real(), LogOffset(0)).unwrap();
+    let log = open_small(&log_dir).0;
     let _consumer = log.subscribe(usize::MAX);
     let mut frames = BTreeMap::new();
     let mut before = None;
@@ -50,9 +54,8 @@ fn a_copy_beside_a_writer_holds_what_was_durable_when_it_began() {
     let dir = tempfile::tempdir().unwrap();
     let (log_dir, to) = (dir.path().join("log"), dir.path().join("backup"));
     fs::create_dir_all(&to).unwrap();
-    let options = LogOptions { segment_bytes: 64 << 10, min_free_bytes: 0, ..LogOptions::new(&log_dir) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let (log, _) = IngestLog::open(options, real(), LogOffset(0)).unwrap();
+    let log = open_small(&log_dir).0;
     let _consumer = log.subscribe(usize::MAX);
     let writing = log.clone();
     let writer = runtime.spawn(async move {
@@ -76,9 +79,8 @@ fn a_segment_that_is_sealed_while_it_is_copied_is_copied_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let (log_dir, to) = (dir.path().join("log"), dir.path().join("backup"));
     fs::create_dir_all(&to).unwrap();
-    let options = LogOptions { segment_bytes: 64 << 10, min_free_bytes: 0, ..LogOptions::new(&log_dir) };
     let runtime = runtime();
-    let (log, _) = IngestLog::open(options, real(), LogOffset(0)).unwrap();
+    let log = open_small(&log_dir).0;
     let _consumer = log.subscribe(usize::MAX);
     runtime.block_on(append_all(&log, 0..100));
     let listed = crate::recover::list(&RealFileSystem, &log_dir).unwrap();
@@ -98,9 +100,8 @@ fn a_copy_during_which_segments_go_away_is_void() {
     let dir = tempfile::tempdir().unwrap();
     let (log_dir, to) = (dir.path().join("log"), dir.path().join("backup"));
     fs::create_dir_all(&to).unwrap();
-    let options = LogOptions { segment_bytes: 64 << 10, min_free_bytes: 0, ..LogOptions::new(&log_dir) };
     let runtime = runtime();
-    let (log, _) = IngestLog::open(options, real(), LogOffset(0)).unwrap();
+    let log = open_small(&log_dir).0;
     let _consumer = log.subscribe(usize::MAX);
     runtime.block_on(append_all(&log, 0..1_000));
     let listed = crate::recover::list(&RealFileSystem, &log_dir).unwrap();
