@@ -3,10 +3,11 @@
 usage: count_s3.py ENDPOINT S3_URL    -> {"spans": [rows, distinct], "logs": [rows, distinct], "traced": spans in traces}
 """
 
-import json
 import sys
 
 from deltalake import DeltaTable, QueryBuilder
+
+from answer import answer
 
 endpoint, base = sys.argv[1:]
 options = {
@@ -20,16 +21,15 @@ options = {
 
 def ask(table, query):
     opened = DeltaTable(f"{base}/{table}", storage_options=options)
-    answer = QueryBuilder().register("t", opened).execute(query).read_all()
-    return [column.to_pylist()[0] for column in answer.columns]
+    told = QueryBuilder().register("t", opened).execute(query).read_all()
+    return [column.to_pylist()[0] for column in told.columns]
 
 
 newest = "select span_count, row_number() over (partition by trace_id order by version desc) as place from t"
-json.dump(
+answer(
     {
         "spans": ask("spans", "select count(*), count(distinct span_id) from t"),
         "logs": ask("logs", "select count(*), count(distinct body) from t"),
         "traced": ask("traces", f"select sum(span_count) from ({newest}) where place = 1")[0],
-    },
-    sys.stdout,
+    }
 )

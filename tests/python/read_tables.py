@@ -6,13 +6,14 @@ usage: read_tables.py TENANT_DIR
 DuckDB reads the files that deltalake names, as an Arrow dataset: its own delta extension is a download at run time.
 """
 
-import json
 import pathlib
 import sys
 
 import duckdb
 import polars
 from deltalake import DeltaTable, QueryBuilder
+
+from answer import answer
 
 # What three engines are asked about columns of attributes, with filters that they prune files by.
 ATTRIBUTES = {
@@ -27,8 +28,8 @@ def with_attribute(name, table, frame, duck):
     if column not in frame.columns:
         return {}
     sql = f"select count(*) as n from t where \"{column}\" = " + (f"'{value}'" if isinstance(value, str) else str(value))
-    answer = QueryBuilder().register("t", table).execute(sql).read_all()
-    found = [answer.column("n").to_pylist()[0], frame.filter(polars.col(column) == value).height]
+    told = QueryBuilder().register("t", table).execute(sql).read_all()
+    found = [told.column("n").to_pylist()[0], frame.filter(polars.col(column) == value).height]
     found.append(duck.execute(sql).fetchone()[0])
     for other in ["attr_bool:order.paid", "attr_double:order.total"] if name == "logs" else []:
         assert frame[other].null_count() == frame[column].null_count(), other
@@ -45,8 +46,8 @@ for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
     # Counting a column reads it; count(*) alone would trust the log's statistics.
     column = {"traces": "trace_id", "edges": "caller"}.get(path.name, "service_name")
     column = "metric" if path.name.startswith("metrics") else column
-    answer = QueryBuilder().register("t", table).execute(f"select count({column}) as n from t").read_all()
-    rows = answer.column("n").to_pylist()[0]
+    told = QueryBuilder().register("t", table).execute(f"select count({column}) as n from t").read_all()
+    rows = told.column("n").to_pylist()[0]
     frame = polars.read_delta(str(path), version=version)
     dataset = table.to_pyarrow_dataset()
     duck = duckdb.connect()
@@ -64,4 +65,4 @@ for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
         "duckdb_null_offsets": missing,
         "attributes": with_attribute(path.name, table, frame, duck),
     }
-json.dump(counts, sys.stdout)
+answer(counts)
