@@ -17,6 +17,7 @@ const WORKER_THREADS_MAX: usize = 4;
 
 #[expect(clippy::print_stderr, reason = "the last word of the program")]
 fn main() -> ExitCode {
+    daymark_guard::memory::tune_allocator();
     match start(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -11,7 +11,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, DictionaryArray, MapArray, RecordBatch, StringArray, StringBuilder, StructArray, UInt32Array,
+    Array, ArrayRef, AsArray, DictionaryArray, MapArray, RecordBatch, StringArray, StringBuilder, StructArray,
+    UInt32Array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::take;
@@ -220,10 +221,11 @@ pub(crate) fn hot_schema(table: TableName) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<FieldRef>>()))
 }
 
-/// Turns attributes into column text once, for many rows.
+/// Turns attributes into column text once, for many rows. There is one for every resource and series, so none has room to
+/// spare.
 pub(crate) fn encode<'a>(attributes: impl Iterator<Item = (&'a str, Value<'a>)>) -> Encoded {
-    let mut keys = StringBuilder::new();
-    let mut values = StringBuilder::new();
+    let mut keys = StringBuilder::with_capacity(0, 0);
+    let mut values = StringBuilder::with_capacity(0, 0);
     let mut types = String::new();
     let mut scratch = String::new();
     for (key, value) in attributes {
@@ -233,5 +235,9 @@ pub(crate) fn encode<'a>(attributes: impl Iterator<Item = (&'a str, Value<'a>)>)
         value.write_text(&mut scratch);
         values.append_value(&scratch);
     }
-    Encoded { keys: keys.finish(), values: values.finish(), types }
+    let (mut keys, mut values) = (keys.finish(), values.finish());
+    keys.shrink_to_fit();
+    values.shrink_to_fit();
+    types.shrink_to_fit();
+    Encoded { keys, values, types }
 }

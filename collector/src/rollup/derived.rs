@@ -56,8 +56,12 @@ impl Rollups {
             DerivedSource::Events => EVENT_DURATION,
         });
         let service = || [("service.name", Value::Str(view.service))].into_iter();
-        let text = Arc::new(encode(service()));
-        let resource = PointResource { service: view.service, text: &text, hash: hash_attributes(service()) };
+        let hash = hash_attributes(service());
+        if self.derived_from.len() >= self.limits.all {
+            self.derived_from.clear();
+        }
+        let text = Arc::clone(self.derived_from.entry(hash).or_insert_with(|| Arc::new(encode(service()))));
+        let resource = PointResource { service: view.service, text: &text, hash };
         let (slot, overflows) = self.slot(&metric, &resource, || attributes(view));
         if !overflows {
             if self.derived.len() >= self.limits.all {

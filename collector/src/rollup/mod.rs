@@ -76,6 +76,8 @@ pub(crate) struct Rollups {
     slots: Vec<Slot>,
     /// Ids of series that agents derived, by the hash of what names them.
     derived: IdMap<u64, u64>,
+    /// The resources of those series, by the hash of their attributes.
+    derived_from: IdMap<u64, Arc<Encoded>>,
     open: Vec<Open>,
     extras: Extras,
     /// Resolutions whose tables lack what is open.
@@ -123,6 +125,7 @@ impl Rollups {
             by_metric: IdMap::default(),
             slots: Vec::new(),
             derived: IdMap::default(),
+            derived_from: IdMap::default(),
             open: Vec::new(),
             extras: Extras::default(),
             wanted: [true; LEVELS],

@@ -14,6 +14,7 @@
 //! - a tenant within its share (the limit, divided by the tenants that hold something) is turned away only when hard;
 //! - tenants that hold nothing take no memory here.
 
+mod allocator;
 mod machine;
 
 use std::collections::{BTreeMap, HashMap};
@@ -21,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use daymark_model::{MemoryState, MemoryStatus, Refusal, TenantId};
 
+pub use allocator::tune_allocator;
 pub use machine::memory_of_machine;
 
 /// The budget and its thresholds.
