@@ -3,11 +3,12 @@
 //! A word is looked up once per occurrence in a map of our own that knows the last page it was seen on; only the first
 //! occurrence on a page goes to tantivy. Logs repeat their words, so tantivy sees few of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hasher};
 use std::path::PathBuf;
 
 use arrow::array::{Array, StringArray};
+use bytes::Bytes;
 use tantivy::directory::RamDirectory;
 use tantivy::index::SegmentComponent;
 use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
@@ -16,7 +17,7 @@ use tantivy::tokenizer::{Token, TokenStream, Tokenizer, TokenizerManager};
 use tantivy::{Directory, Index, IndexSettings, SingleSegmentIndexWriter, TantivyDocument};
 
 use super::bloom::{BloomBuilder, word_hash};
-use super::pack::pack;
+use super::pack::{join, pack};
 use super::search::guard;
 use crate::StoreError;
 use crate::body::{WordKind, each_word, lower_case, term_part};
@@ -39,7 +40,12 @@ const FILES: [SegmentComponent; 6] = [
 const WRITER_BYTES: usize = 16 << 20;
 
 /// An index that grows batch by batch.
-pub(crate) struct IndexBuilder(Builder);
+pub(crate) struct IndexBuilder {
+    part: Builder,
+    /// Rows of the parts that are still to be ended, this one first.
+    ends: VecDeque<u64>,
+    ended: Vec<(u64, Bytes)>,
+}
 
 impl IndexBuilder {
     /// An index without rows.
@@ -47,7 +53,16 @@ impl IndexBuilder {
     /// # Errors
     /// Faults of tantivy, panics included.
     pub(crate) fn new(rows_per_page: u32) -> Result<IndexBuilder, StoreError> {
-        guard(|| Builder::new(rows_per_page).map(IndexBuilder))
+        IndexBuilder::in_parts(rows_per_page, &[])
+    }
+
+    /// An index without rows that will have parts of so many.
+    ///
+    /// # Errors
+    /// As [`IndexBuilder::new`].
+    pub(crate) fn in_parts(rows_per_page: u32, parts: &[u64]) -> Result<IndexBuilder, StoreError> {
+        let ends = parts.split_last().map_or(VecDeque::new(), |(_, ends)| ends.iter().copied().collect());
+        guard(|| Ok(IndexBuilder { part: Builder::new(rows_per_page)?, ends, ended: Vec::new() }))
     }
 
     /// The next rows.
@@ -56,8 +71,12 @@ impl IndexBuilder {
     /// As [`IndexBuilder::new`].
     pub(crate) fn add(&mut self, bodies: &StringArray) -> Result<(), StoreError> {
         guard(|| {
-            let mut rows = 0..bodies.len();
-            rows.try_for_each(|row| self.0.add(if bodies.is_valid(row) { bodies.value(row) } else { "" }))
+            (0..bodies.len()).try_for_each(|row| {
+                if self.ends.front().is_some_and(|rows| *rows <= self.part.rows) {
+                    self.end_part()?;
+                }
+                self.part.add(if bodies.is_valid(row) { bodies.value(row) } else { "" })
+            })
         })
     }
 
@@ -65,8 +84,23 @@ impl IndexBuilder {
     ///
     /// # Errors
     /// As [`IndexBuilder::new`].
-    pub(crate) fn finish(self) -> Result<Vec<u8>, StoreError> {
-        guard(|| self.0.finish())
+    pub(crate) fn finish(mut self) -> Result<Vec<u8>, StoreError> {
+        guard(|| {
+            if self.ended.is_empty() {
+                return self.part.finish();
+            }
+            let rows = self.part.rows;
+            self.ended.push((rows, self.part.finish()?.into()));
+            Ok(join(&self.ended))
+        })
+    }
+
+    fn end_part(&mut self) -> Result<(), StoreError> {
+        self.ends.pop_front();
+        let next = Builder::new(self.part.rows_per_page)?;
+        let part = std::mem::replace(&mut self.part, next);
+        self.ended.push((part.rows, part.finish()?.into()));
+        Ok(())
     }
 }
 

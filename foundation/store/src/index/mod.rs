@@ -2,7 +2,7 @@
 //!
 //! One tantivy document stands for one page of rows (`rows_per_page`): document number = page number. Words used like
 //! ids (numbers, hex) are not terms but bits of a bloom filter per page, because unique terms would make up most of the
-//! index. Everything is packed into one `.idx` file (`pack.rs`).
+//! index. Everything is packed into one `.idx` file (`pack.rs`), which for a merger has the index of each input as a part.
 //!
 //! Invariants:
 //! - a page that is not chosen holds no match; a chosen one may, and the reader checks the bodies;
@@ -12,7 +12,9 @@ mod bloom;
 mod build;
 mod pack;
 mod pages;
+mod parts;
 mod search;
 
 pub(crate) use build::IndexBuilder;
-pub(crate) use search::TextIndex;
+pub(crate) use pack::{join, split};
+pub(crate) use parts::{TextIndex, checked_parts};

@@ -1,4 +1,4 @@
-//! Opening and searching the index of a segment.
+//! Opening and searching one part of the index of a segment: a whole one, unless the segment is a merger.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -25,8 +25,8 @@ pub(super) fn guard<T>(call: impl FnOnce() -> Result<T, StoreError>) -> Result<T
     })
 }
 
-/// An open index.
-pub(crate) struct TextIndex {
+/// An open part.
+pub(super) struct PartIndex {
     rows: u64,
     rows_per_page: u32,
     pages: u32,
@@ -36,12 +36,12 @@ pub(crate) struct TextIndex {
     bytes: usize,
 }
 
-impl TextIndex {
-    /// Opens and checks a packed index that belongs to a segment of `rows` in pages of `rows_per_page`.
+impl PartIndex {
+    /// Opens and checks a packed index that belongs to `rows` in pages of `rows_per_page`.
     ///
     /// # Errors
     /// What is damaged or does not fit.
-    pub(crate) fn open(file: &Bytes, rows: u64, rows_per_page: u32) -> Result<TextIndex, String> {
+    pub(super) fn open(file: &Bytes, rows: u64, rows_per_page: u32) -> Result<PartIndex, String> {
         let (header, sections) = unpack(file)?;
         if (header.rows, header.rows_per_page) != (rows, rows_per_page) {
             return Err(format!(
@@ -70,11 +70,15 @@ impl TextIndex {
         }
         let terms = guard(|| Ok(reader.inverted_index(field)?)).map_err(|error| error.to_string())?;
         let bytes = file.len() + blooms.memory_bytes();
-        Ok(TextIndex { rows, rows_per_page, pages, blooms, field, terms, bytes })
+        Ok(PartIndex { rows, rows_per_page, pages, blooms, field, terms, bytes })
+    }
+
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
     }
 
     /// Memory it takes.
-    pub(crate) fn memory_bytes(&self) -> usize {
+    pub(super) fn memory_bytes(&self) -> usize {
         self.bytes
     }
 
@@ -82,7 +86,7 @@ impl TextIndex {
     ///
     /// # Errors
     /// When the index contradicts itself.
-    pub(crate) fn search(&self, query: &BodyQuery) -> Result<RowChoice, StoreError> {
+    pub(super) fn search(&self, query: &BodyQuery) -> Result<RowChoice, StoreError> {
         let pages = guard(|| self.pages_for(query))?;
         Ok(pages.map_or(RowChoice::All, |pages| pages.rows(self.rows_per_page, self.rows)))
     }
@@ -91,7 +95,7 @@ impl TextIndex {
     ///
     /// # Errors
     /// When an index contradicts itself.
-    pub(crate) fn disagreement(&self, other: &TextIndex) -> Result<Option<String>, StoreError> {
+    pub(super) fn disagreement(&self, other: &PartIndex) -> Result<Option<String>, StoreError> {
         if self.blooms != other.blooms {
             return Ok(Some("the bloom filters of pages are not those of the rows".to_owned()));
         }

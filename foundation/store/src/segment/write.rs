@@ -186,15 +186,23 @@ impl Encoder {
 }
 
 /// A segment in memory, compressed.
-struct Encoded {
-    bytes: Vec<u8>,
-    layout: Layout,
-    footer: ParquetMetaData,
-    index: Option<Vec<u8>>,
+pub(super) struct Encoded {
+    pub(super) bytes: Vec<u8>,
+    pub(super) layout: Layout,
+    pub(super) footer: ParquetMetaData,
+    pub(super) index: Option<Vec<u8>>,
 }
 
 /// Makes the files durable.
-async fn store(table: &Table, stem: &str, encoded: Encoded, rows_per_page: u32) -> Result<SegmentFile, StoreError> {
+///
+/// # Errors
+/// Faults of the object store.
+pub(super) async fn store(
+    table: &Table,
+    stem: &str,
+    encoded: Encoded,
+    rows_per_page: u32,
+) -> Result<SegmentFile, StoreError> {
     let Encoded { bytes, layout, footer, index } = encoded;
     let path = format!("{stem}.parquet");
     let size = bytes.len() as u64;

@@ -3,9 +3,11 @@
 //! Invariants:
 //! - the same rows are in the table before and after, in one commit that takes out the inputs and adds their merger;
 //! - two compactors cannot both merge a segment: the second one's commit finds its inputs gone and changes nothing;
-//! - rows keep their order of arrival, and are copied, never rewritten; those of metric tables and `series` are sorted
+//! - rows keep their order of arrival, and are copied, never changed, those of large segments without being decoded
+//!   ([`copy`]); those of metric tables and `series` are sorted
 //!   by series, and the ones of one series and window become one ([`join`]).
 
+mod copy;
 mod join;
 
 use std::collections::{BTreeMap, HashSet};
@@ -19,11 +21,12 @@ use futures::{StreamExt, TryStreamExt};
 use super::Table;
 use super::commit::Change;
 use crate::reader::Segment;
-use crate::segment::{SegmentMeta, write_segment_with};
+use crate::segment::{SegmentFile, SegmentMeta, write_segment_with};
 use crate::series::has_text;
 use crate::typed::TypedColumn;
 use crate::{ReadSpec, SegmentOptions, StoreError, TableName};
 
+use copy::Plan;
 use join::{Input, Join};
 
 /// What is merged, and how far.
@@ -37,6 +40,9 @@ pub struct CompactOptions {
     pub max_bytes: u64,
     /// Only segments that end in the same stretch of this length are merged, so that retention still drops whole ones.
     pub window_ns: u64,
+    /// A segment whose row groups take so many bytes or more, on average, is copied as it is, compressed; smaller ones are
+    /// decoded and written again.
+    pub splice_bytes: u64,
     /// How the merger is written.
     pub segment: SegmentOptions,
 }
@@ -51,6 +57,7 @@ impl Default for CompactOptions {
             max_inputs: 64,
             max_bytes: 64 << 20,
             window_ns: 6 * 3_600_000_000_000,
+            splice_bytes: 1 << 20,
             segment: SegmentOptions { zstd_level: 3, ..SegmentOptions::default() },
         }
     }
@@ -119,21 +126,16 @@ impl Table {
                 break inputs;
             }
         };
+        let plan = copy::plan(self, inputs, options).await?;
+        let inputs = match &plan {
+            Plan::Splice(inputs) | Plan::Rewrite(inputs) => inputs.clone(),
+        };
         let rows: u64 = inputs.iter().map(|input| input.rows).sum();
         let typed = self.typed_columns(&inputs).await?;
-        let opened = match self.inner.name.is_sorted_by_series() {
-            true => self.joined(&inputs).await,
-            false => {
-                Ok((futures::stream::iter(self.streams(&inputs)).flatten().boxed(), Arc::new(AtomicU64::new(rows))))
-            }
-        };
-        let written = match opened {
-            Ok((batches, read)) => {
-                let segment = options.segment_of(&inputs);
-                let merger = write_segment_with(self, rows as usize, batches, segment, typed).await;
-                merger.map(|merger| (merger, read.load(Relaxed)))
-            }
-            Err(error) => Err(error),
+        let segment = options.segment_of(&inputs);
+        let written = match plan {
+            Plan::Splice(_) => copy::splice(self, &inputs, &typed, &segment).await.map(|merger| (merger, rows)),
+            Plan::Rewrite(_) => self.rewrite(&inputs, typed, segment).await,
         };
         let (merger, read) = match written {
             Ok(written) => written,
@@ -163,6 +165,22 @@ impl Table {
             Err(StoreError::NotLive { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The merger of `inputs`, decoded and written again, and the rows that were read.
+    async fn rewrite(
+        &self,
+        inputs: &[Arc<SegmentMeta>],
+        typed: Vec<TypedColumn>,
+        options: SegmentOptions,
+    ) -> Result<(SegmentFile, u64), StoreError> {
+        let rows: u64 = inputs.iter().map(|input| input.rows).sum();
+        let (batches, read) = match self.inner.name.is_sorted_by_series() {
+            true => self.joined(inputs).await?,
+            false => (futures::stream::iter(self.streams(inputs)).flatten().boxed(), Arc::new(AtomicU64::new(rows))),
+        };
+        let merger = write_segment_with(self, rows as usize, batches, options, typed).await?;
+        Ok((merger, read.load(Relaxed)))
     }
 
     /// The columns of attributes that any of the inputs has, each once.

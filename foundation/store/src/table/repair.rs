@@ -101,21 +101,8 @@ impl Table {
             let reason = "only logs have a text index".to_owned();
             return Err(StoreError::WrongSchema { table: self.inner.name.as_str(), reason });
         }
-        let rows = Segment::new(self.clone(), Arc::clone(segment)).stream(&ReadSpec::columns(&["body"])).await?;
-        let (sender, mut receiver) = mpsc::channel::<RecordBatch>(BATCHES_AHEAD);
-        let work = tokio::task::spawn_blocking(move || {
-            let mut builder = IndexBuilder::new(rows_per_page.max(1))?;
-            while let Some(batch) = receiver.blocking_recv() {
-                if let Some(bodies) = batch.column(0).as_string_opt::<i32>() {
-                    builder.add(bodies)?;
-                }
-            }
-            builder.finish()
-        });
-        let read = feed(rows, sender).await;
-        let packed = work.await.map_err(|error| StoreError::background(&error));
-        read?;
-        let packed = packed??;
+        let of = Segment::new(self.clone(), Arc::clone(segment));
+        let packed = build_index(&of, rows_per_page.max(1)).await?;
         let path = format!("_idx/{}.idx", new_ulid(self.inner.shared.options.clock.now()));
         let index = IndexMeta { path: path.clone(), bytes: packed.len() as u64, rows_per_page: rows_per_page.max(1) };
         self.inner.shared.objects.put_opts(&self.path_of(&path), packed.into(), PutMode::Create.into()).await?;
@@ -124,4 +111,26 @@ impl Table {
             .await?;
         Ok(index)
     }
+}
+
+/// The index of a segment of logs, built from its rows.
+///
+/// # Errors
+/// Damage of its rows.
+pub(super) async fn build_index(segment: &Segment, rows_per_page: u32) -> Result<Vec<u8>, StoreError> {
+    let rows = segment.stream(&ReadSpec::columns(&["body"])).await?;
+    let (sender, mut receiver) = mpsc::channel::<RecordBatch>(BATCHES_AHEAD);
+    let work = tokio::task::spawn_blocking(move || {
+        let mut builder = IndexBuilder::new(rows_per_page)?;
+        while let Some(batch) = receiver.blocking_recv() {
+            if let Some(bodies) = batch.column(0).as_string_opt::<i32>() {
+                builder.add(bodies)?;
+            }
+        }
+        builder.finish()
+    });
+    let read = feed(rows, sender).await;
+    let packed = work.await.map_err(|error| StoreError::background(&error));
+    read?;
+    packed?
 }

@@ -108,7 +108,7 @@ proptest! {
                 assert_eq!(column.iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
                 assert!(column.iter().all(|batch| batch.num_columns() == 1));
             }
-            let compact = CompactOptions { fan_in: 2, ..CompactOptions::default() };
+            let compact = CompactOptions { fan_in: 2, splice_bytes: 0, ..CompactOptions::default() };
             assert_eq!(table.compact(&compact, &mut HashSet::new()).await.unwrap().map(|done| done.rows), Some(3));
             assert_eq!(values(&scene, &ReadSpec::default()).await, expected);
         });

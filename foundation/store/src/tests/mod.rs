@@ -16,6 +16,7 @@ mod remote;
 mod samples;
 mod shared_store;
 mod sim;
+mod splicing;
 mod typed;
 mod upkeep;
 mod verify;

@@ -186,9 +186,16 @@ pub(super) fn catalogue(offset: u64, series: &[u64]) -> RecordBatch {
 }
 
 /// Writes and publishes one segment.
+/// Rows of a page of the indexes that [`publish`] writes.
+pub(super) const INDEX_PAGE_ROWS: u32 = 50;
+
 pub(super) async fn publish(table: &Table, batch: RecordBatch, consumed: u64) -> u64 {
-    let options =
-        SegmentOptions { row_group_rows: 500, page_rows: 64, index_page_rows: 50, ..SegmentOptions::default() };
+    let options = SegmentOptions {
+        row_group_rows: 500,
+        page_rows: 64,
+        index_page_rows: INDEX_PAGE_ROWS,
+        ..SegmentOptions::default()
+    };
     let file = write_segment(table, vec![batch], options).await.unwrap();
     table.commit(Commit::publish(vec![file], LogOffset(consumed))).await.unwrap()
 }

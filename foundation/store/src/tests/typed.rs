@@ -106,6 +106,7 @@ proptest! {
         files in prop::collection::vec(prop::collection::vec(prop::collection::vec(attribute(), 0..6), 1..30), 1..4),
         min_rows in 1..6_usize,
         max_columns in 0..6_usize,
+        splice: bool,
     ) {
         let typed = TypedOptions { min_share_per_mille: 10, min_rows, max_columns };
         let options = SegmentOptions { typed, page_rows: 8, ..SegmentOptions::default() };
@@ -122,7 +123,12 @@ proptest! {
             let mut expected: Vec<Vec<Attribute>> = files.concat();
             expected.iter_mut().for_each(|row| row.sort());
             assert_eq!(sorted(&read(&scene).await), expected);
-            let compaction = CompactOptions { fan_in: 1, segment: options, ..CompactOptions::default() };
+            let compaction = CompactOptions {
+                fan_in: 1,
+                splice_bytes: if splice { 0 } else { u64::MAX },
+                segment: options,
+                ..CompactOptions::default()
+            };
             table.compact(&compaction, &mut Default::default()).await.unwrap();
             assert_eq!(table.known_snapshot().segments.len(), 1, "merged");
             assert_eq!(sorted(&read(&scene).await), expected, "merged");

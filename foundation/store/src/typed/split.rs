@@ -50,6 +50,12 @@ impl Layout {
             chosen.sort_by_key(|(seen, _)| *seen);
             columns.extend(chosen.into_iter().map(|(_, column)| column));
         }
+        Layout::of(table, &columns)
+    }
+
+    /// The table's own columns and these.
+    pub(crate) fn of(table: TableName, columns: &[TypedColumn]) -> Layout {
+        let columns = columns.to_vec();
         let mut by_key: HashMap<String, [Option<usize>; Kind::ALL.len()]> = HashMap::new();
         for (position, column) in columns.iter().enumerate() {
             by_key.entry(column.key.clone()).or_default()[column.kind as usize] = Some(position);
@@ -65,7 +71,12 @@ impl Layout {
         &self.schema
     }
 
-    /// The columns of attributes that the file has.
+    /// The columns of attributes that the file has, in their order.
+    pub(crate) fn columns(&self) -> &[TypedColumn] {
+        &self.columns
+    }
+
+    /// As [`Layout::columns`].
     pub(crate) fn into_columns(self) -> Vec<TypedColumn> {
         self.columns
     }

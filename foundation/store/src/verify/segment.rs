@@ -10,7 +10,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::Finding;
 use super::data::Observed;
-use crate::index::{IndexBuilder, TextIndex};
+use crate::index::{IndexBuilder, TextIndex, split};
 use crate::segment::{CHECKSUM_BLOCK_BYTES, checksums};
 use crate::{SegmentMeta, StoreError, Table};
 
@@ -34,9 +34,14 @@ pub(super) async fn check(table: &Table, meta: &Arc<SegmentMeta>) -> (u64, Vec<F
         return (0, findings);
     }
     let (name, of, data) = (table.name(), Arc::clone(meta), bytes.clone());
-    let rows_per_page = meta.index.as_ref().map(|index| index.rows_per_page);
+    let stored = match &meta.index {
+        Some(index) => Some((index.rows_per_page, read(table, &table.path_of(&index.path)).await)),
+        None => None,
+    };
+    let like = stored.clone();
     let read_rows = tokio::task::spawn_blocking(move || {
-        let mut index = rows_per_page.map(IndexBuilder::new).transpose().map_err(|error| error.to_string())?;
+        let index = like.map(|(rows_per_page, file)| IndexBuilder::in_parts(rows_per_page, &part_rows(file)));
+        let mut index = index.transpose().map_err(|error| error.to_string())?;
         let mut observed = Observed::new(name);
         for batch in batches(&data)? {
             let batch = batch?;
@@ -56,8 +61,8 @@ pub(super) async fn check(table: &Table, meta: &Arc<SegmentMeta>) -> (u64, Vec<F
         Ok((rows, wrong, built)) => {
             let of_file = |what| Finding { file: path.to_string(), offset: None, what, advice: REPORT };
             findings.extend(wrong.into_iter().map(of_file));
-            if let Some(built) = built {
-                findings.extend(check_index(table, meta, built.into()).await);
+            if let (Some(built), Some((_, stored))) = (built, stored) {
+                findings.extend(check_index(table, meta, stored, built.into()).await);
             }
             (rows, findings)
         }
@@ -119,12 +124,23 @@ fn first_damaged_chunk(bytes: &Bytes) -> Option<u64> {
     None
 }
 
+/// Rows of each part of an index; none when that cannot be told.
+fn part_rows(file: Result<Bytes, String>) -> Vec<u64> {
+    let parts = file.and_then(|file| split(&file)).unwrap_or_default();
+    parts.into_iter().map(|(rows, _)| rows).collect()
+}
+
 /// The index on disk against `built`, made from the rows that were just read.
-async fn check_index(table: &Table, meta: &Arc<SegmentMeta>, built: Bytes) -> Option<Finding> {
+async fn check_index(
+    table: &Table,
+    meta: &Arc<SegmentMeta>,
+    stored: Result<Bytes, String>,
+    built: Bytes,
+) -> Option<Finding> {
     let index = meta.index.as_ref()?;
     let path = table.path_of(&index.path);
     let wrong = |what: String| Some(Finding { file: path.to_string(), offset: None, what, advice: REBUILD });
-    let bytes = match read(table, &path).await {
+    let bytes = match stored {
         Ok(bytes) => bytes,
         Err(what) => return wrong(what),
     };
