@@ -116,6 +116,7 @@ async function slowTraceToItsLogs() {
   await see(id('span-panel'), 'the details of a span');
   assert.match(await id('span-panel').innerText(), /http\.route[\s\S]*\/charge/, 'attributes of the span');
   await shot('trace-span');
+  await correctedTimes();
   await id('trace-logs-tab').click();
   await see(id('log-row'), 'logs within the trace');
   await shot('trace-logs');
@@ -130,6 +131,28 @@ async function slowTraceToItsLogs() {
   await id('log-trace-link').first().click();
   await page.waitForURL(`**/traces/${slowTrace}**`);
   await see(id('span-row'), 'the same trace, from its log line');
+}
+
+/** The payment's clock was 400 ms behind; its callers leave it 8 ms of room. */
+async function correctedTimes() {
+  say('its corrected and its original times');
+  await see(page.getByText('Clock skew corrected'), 'the badge');
+  await see(id('critical'), 'the critical path');
+  assert.equal(await id('clock-offset').innerText(), '+398 ms');
+  const facts = id('span-panel');
+  assert.match(await facts.innerText(), /Starts after\s+8 ms/, 'drawn where its callers leave room');
+  assert.match(await facts.innerText(), /Self time\s+2\.6 s/);
+  const [corrected, sent] = [await id('start-corrected').innerText(), await id('start-original').innerText()];
+  assert.ok(sent < corrected, `as sent ${sent}, corrected ${corrected}`);
+  await page.keyboard.press('c');
+  await page.waitForURL('**times=original**');
+  await see(page.getByText('These are the times as sent'), 'that the times are the original ones');
+  assert.equal(await id('times-original').getAttribute('aria-pressed'), 'true');
+  assert.match(await facts.innerText(), /Starts after\s+0 ns/, 'drawn as sent');
+  assert.match(await facts.innerText(), /starts before its parent/);
+  await shot('trace-original-times');
+  await id('times-corrected').click();
+  assert.doesNotMatch(page.url(), /times=/);
 }
 
 async function logSearch() {

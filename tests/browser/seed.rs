@@ -34,6 +34,8 @@ const CHAIN: [(&str, &str, u64); 3] =
     [("frontend", "POST /buy", 4), ("checkout", "POST /checkout", 6), ("payment", "POST /charge", 22)];
 /// How long the slow order waits at the payment.
 const SLOW_MS: u64 = 2_600;
+/// How far the clock of the payment is behind in the slow order.
+const BEHIND_MS: u64 = 400;
 
 /// What was sent and is worth looking for.
 pub struct Seeded {
@@ -93,6 +95,8 @@ fn place_order(random: &mut StdRng, trace_id: [u8; 16], start: u64, age_s: u64, 
     let ends = [start + (pay_ms + 14) * MS, start + (pay_ms + 12) * MS, start + (pay_ms + 10) * MS];
     for (at, (_, name, work_ms)) in CHAIN.iter().enumerate() {
         let span_id: [u8; 8] = random.random();
+        let behind = if slow && at == 2 { BEHIND_MS * MS } else { 0 };
+        let (from, to) = (begin - behind, ends[at] - behind);
         let outcome = failed.then(|| Status { code: 2, message: "the card network did not answer".into() });
         items.spans[at].push(Span {
             trace_id: trace_id.to_vec(),
@@ -100,14 +104,14 @@ fn place_order(random: &mut StdRng, trace_id: [u8; 16], start: u64, age_s: u64, 
             parent_span_id: std::mem::replace(&mut parent, span_id.to_vec()),
             name: (*name).to_owned(),
             kind: 2,
-            start_time_unix_nano: begin,
-            end_time_unix_nano: ends[at],
+            start_time_unix_nano: from,
+            end_time_unix_nano: to,
             attributes: vec![
                 text("http.request.method", "POST"),
                 text("http.route", name.trim_start_matches("POST ")),
                 integer("http.response.status_code", if failed { 502 } else { 200 }),
             ],
-            events: if failed && at == 2 { vec![exception(ends[at])] } else { Vec::new() },
+            events: if failed && at == 2 { vec![exception(to)] } else { Vec::new() },
             status: outcome,
             ..Span::default()
         });
@@ -117,7 +121,7 @@ fn place_order(random: &mut StdRng, trace_id: [u8; 16], start: u64, age_s: u64, 
                 (2, _, true) => (13, format!("the card network took {SLOW_MS} ms")),
                 _ => (9, format!("{name} of order {:08x}", random.random::<u32>())),
             };
-            items.logs[at].push(log(trace_id, span_id, ends[at], severity, line));
+            items.logs[at].push(log(trace_id, span_id, to, severity, line));
             lines += 1;
         }
         begin += work_ms * MS;

@@ -64,6 +64,10 @@ function span(next, parent, service, name, kind, startNs, durationNs, failed) {
     kind,
     start_time_unix_nano: String(startNs),
     duration_ns: Math.round(durationNs),
+    corrected_start_time_unix_nano: String(startNs),
+    clock_offset_ns: 0,
+    self_time_ns: 0,
+    critical_path_ns: 0,
     status: failed ? 'error' : 'unset',
     status_message: failed ? 'card gateway: 503 Service Unavailable' : null,
     scope_name: `${service}-server`,
@@ -125,6 +129,23 @@ function children(next, spans, parent, depth) {
   }
 }
 
+/** Self times, and a critical path of all spans, since no two run at once. */
+function measure(spans) {
+  for (const one of spans) {
+    const below = spans.filter((child) => child.parent_span_id === one.span_id);
+    const waited = below.reduce((sum, child) => sum + child.duration_ns, 0);
+    one.self_time_ns = one.critical_path_ns = Math.max(0, one.duration_ns - waited);
+  }
+}
+
+/** Sets the clock of a service back, and lets the server have found out. */
+function setBack(spans, service, ns) {
+  for (const one of spans.filter((span) => span.service_name === service)) {
+    one.start_time_unix_nano = String(BigInt(one.start_time_unix_nano) - BigInt(ns));
+    one.clock_offset_ns = ns;
+  }
+}
+
 export function makeTrace(id, startMs, durationMs, failed) {
   const next = random(parseInt(id.slice(0, 8), 16));
   const spans = [];
@@ -144,14 +165,17 @@ export function makeTrace(id, startMs, durationMs, failed) {
   if (orphan) spans.splice(0, 1);
   if (spans[2])
     spans[2].links = [{ trace_id: hex(next, 16), span_id: hex(next, 8), attributes: { 'link.kind': 'retry of' } }];
-  return { spans, state: orphan ? 'missing_root' : 'complete' };
+  measure(spans);
+  const skewed = id.startsWith('a3');
+  if (skewed) setBack(spans, 'checkout', 180_000_000);
+  return { spans, state: orphan ? 'missing_root' : skewed ? 'clock_skewed' : 'complete' };
 }
 
 export function summary(id, spans, state) {
   const root = spans.find((one) => one.parent_span_id === null);
   const first = spans.reduce(
-    (min, one) => (BigInt(one.start_time_unix_nano) < min ? BigInt(one.start_time_unix_nano) : min),
-    BigInt(spans[0].start_time_unix_nano),
+    (min, one) => (BigInt(one.corrected_start_time_unix_nano) < min ? BigInt(one.corrected_start_time_unix_nano) : min),
+    BigInt(spans[0].corrected_start_time_unix_nano),
   );
   return {
     trace_id: id,
@@ -160,8 +184,9 @@ export function summary(id, spans, state) {
     start_time: new Date(Number(first / 1_000_000n)).toISOString(),
     start_time_unix_nano: String(first),
     duration_ns: Math.max(
-      ...spans.slice(0, 500).map((one) => Number(BigInt(one.start_time_unix_nano) - first) + one.duration_ns),
+      ...spans.slice(0, 500).map((one) => Number(BigInt(one.corrected_start_time_unix_nano) - first) + one.duration_ns),
     ),
+    clock_offset_ns: spans.find((one) => one.clock_offset_ns !== 0)?.clock_offset_ns ?? null,
     span_count: spans.length,
     error_count: spans.filter((one) => one.status === 'error').length,
     services: [...new Set(spans.map((one) => one.service_name))],

@@ -34,6 +34,11 @@ export interface TraceSummary {
   services: string[];
   state: string;
   version?: number;
+  /** Start and duration as the senders' clocks had them. */
+  raw_start_time_unix_nano?: string;
+  raw_duration_ns?: number;
+  /** The largest correction of a clock; null without one. */
+  clock_offset_ns?: number | null;
 }
 export interface TracesAnswer {
   traces: TraceSummary[];
@@ -56,8 +61,14 @@ export interface Span {
   service_name: string;
   name: string;
   kind: string;
+  /** As the sender's clock had it. */
   start_time_unix_nano: string;
   duration_ns: number;
+  corrected_start_time_unix_nano: string;
+  /** What was added to the start for that. */
+  clock_offset_ns: number;
+  self_time_ns: number;
+  critical_path_ns: number;
   status: string;
   status_message: string | null;
   scope_name: string | null;

@@ -48,17 +48,19 @@ export function ServiceName({ name }: { name: string }) {
 const TRACE_STATE: Record<string, string> = {
   missing_root: 'Root span missing',
   missing_parents: 'Some parent spans missing',
-  clock_skewed: 'Clock skew corrected',
+  clock_skewed: 'Clocks disagree',
   truncated: 'Truncated',
 };
 
-/** Nothing for a complete trace; a warning with words for every other state. */
-export function TraceState({ state }: { state: string }) {
+/** Nothing for a complete trace; a warning with words for every other state. `isCorrected`: some clock was set right. */
+export function TraceState({ state, isCorrected }: { state: string; isCorrected: boolean }) {
   if (!state || state === 'complete') return null;
   return (
     <span class="chip warn">
       <Icon name="warn" />
-      {TRACE_STATE[state] ?? state.replaceAll('_', ' ')}
+      {isCorrected && state === 'clock_skewed'
+        ? 'Clock skew corrected'
+        : (TRACE_STATE[state] ?? state.replaceAll('_', ' '))}
     </span>
   );
 }

@@ -28,6 +28,11 @@ export function nanos(ns: number): string {
   return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
 }
 
+/** `+350 ms`, `−1.2 s`: how far something is off. */
+export function signedNanos(ns: number): string {
+  return `${ns < 0 ? '−' : '+'}${nanos(Math.abs(ns))}`;
+}
+
 /** `99.95 %`, with as many digits as the ratio needs near 1 so that 0.99949 is not shown as 100 %. */
 export function percent(ratio: number, most = 3): string {
   const value = ratio * 100;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { instantMs, longDuration, parseDurationMs, parseDurationS, parseUtc, utcField, utcNanos } from './instant';
-import { digits, nanos, percent, unitFactor, withUnit } from './format';
+import { digits, nanos, percent, signedNanos, unitFactor, withUnit } from './format';
 
 const NOW = Date.UTC(2026, 10, 21, 8, 0, 0);
 
@@ -76,6 +76,7 @@ it('numbers do not lie by rounding', () => {
     '340 ms',
     '1 min 30 s',
   ]);
+  expect([signedNanos(350e6), signedNanos(-1.2e9), signedNanos(0)]).toEqual(['+350 ms', '−1.2 s', '+0 ns']);
   expect([digits(0), digits(1234), digits(0.123)]).toEqual(['0', '1,234', '0.123']);
   expect([withUnit(1500, 'ms'), withUnit(2048, 'By'), withUnit(null, 's'), withUnit(14.4, '×')]).toEqual([
     '1.5 s',

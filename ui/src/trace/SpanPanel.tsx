@@ -1,11 +1,12 @@
 // One span in full: times, status, attributes, events, links, its logs. Everything is text nodes.
+import '../styles/span.css';
 import type { LogRecord, Span } from '../api/types';
 import { href } from '../app/router';
 import { AttributeTable, LongText } from '../parts/AttributeTable';
 import { ServiceName } from '../parts/Badges';
 import { CopyButton } from '../parts/Copy';
 import { Icon } from '../parts/Icon';
-import { nanos, plural } from '../time/format';
+import { nanos, percent, plural, signedNanos } from '../time/format';
 import { utcNanos } from '../time/instant';
 import { FLAG_ORPHAN, FLAG_OUTSIDE, type Layout } from './layout';
 
@@ -46,7 +47,8 @@ export function SpanPanel({ layout, position, logs, onClose }: Props) {
       ) : null}
       {flags & FLAG_OUTSIDE ? (
         <p class="span-warn">
-          <Icon name="warn" /> It starts before its parent: the clocks of the two hosts differ.
+          <Icon name="warn" /> It starts before its parent: the clocks of the two hosts differ
+          {layout.isCorrected && ', and no correction is known'}.
         </p>
       ) : null}
       <Facts span={span} layout={layout} position={position} />
@@ -54,7 +56,7 @@ export function SpanPanel({ layout, position, logs, onClose }: Props) {
         <AttributeTable attributes={span.attributes} empty="This span has no attributes." />
       </Section>
       <Section title={`Events (${span.events?.length ?? 0})`} open={(span.events?.length ?? 0) > 0}>
-        <Events span={span} layout={layout} position={position} />
+        <Events span={span} />
       </Section>
       <Section title={`Links (${span.links?.length ?? 0})`} open={(span.links?.length ?? 0) > 0}>
         <Links span={span} />
@@ -101,9 +103,11 @@ function Facts({ span, layout, position }: { span: Span; layout: Layout; positio
       <Fact name="Starts after">{nanos(layout.start[position])}</Fact>
       <Fact name="Kind">{span.kind}</Fact>
       <Fact name="Below">{plural(below, 'span')}</Fact>
-      <Fact name="Start (UTC)" wide>
-        <span class="mono">{utcNanos(span.start_time_unix_nano)}</span>
+      <Fact name="Self time">{part(span.self_time_ns, span.duration_ns)}</Fact>
+      <Fact name="Of the critical path">
+        {span.critical_path_ns > 0 ? part(span.critical_path_ns, span.duration_ns) : 'nothing'}
       </Fact>
+      <Start span={span} />
       <Fact name="Span id" wide>
         <span class="mono">{span.span_id}</span> <CopyButton text={span.span_id} label="Copy" />
       </Fact>
@@ -116,6 +120,38 @@ function Facts({ span, layout, position }: { span: Span; layout: Layout; positio
   );
 }
 
+/** `8 ms` of a span, with the share where that says more. */
+function part(ns: number, durationNs: number): string {
+  return ns > 0 && ns < durationNs ? `${nanos(ns)} (${percent(ns / durationNs)})` : nanos(ns);
+}
+
+/** Both starts where they differ: no view hides what was sent. */
+function Start({ span }: { span: Span }) {
+  if (!span.clock_offset_ns)
+    return (
+      <Fact name="Start (UTC)" wide>
+        <span class="mono">{utcNanos(span.start_time_unix_nano)}</span>
+      </Fact>
+    );
+  return (
+    <>
+      <Fact name="Start, corrected (UTC)" wide>
+        <span class="mono" data-testid="start-corrected">
+          {utcNanos(span.corrected_start_time_unix_nano)}
+        </span>
+      </Fact>
+      <Fact name="Start as sent (UTC)" wide>
+        <span class="mono" data-testid="start-original">
+          {utcNanos(span.start_time_unix_nano)}
+        </span>
+      </Fact>
+      <Fact name="Correction of its clock" wide>
+        <span data-testid="clock-offset">{signedNanos(span.clock_offset_ns)}</span>
+      </Fact>
+    </>
+  );
+}
+
 function Fact({ name, wide, children }: { name: string; wide?: boolean; children: preact.ComponentChildren }) {
   return (
     <div class={wide ? 'wide' : ''}>
@@ -125,7 +161,7 @@ function Fact({ name, wide, children }: { name: string; wide?: boolean; children
   );
 }
 
-function Events({ span, layout, position }: { span: Span; layout: Layout; position: number }) {
+function Events({ span }: { span: Span }) {
   if (!span.events || span.events.length === 0) return <p class="muted small-text">None.</p>;
   return (
     <ul class="events">
@@ -135,7 +171,7 @@ function Events({ span, layout, position }: { span: Span; layout: Layout; positi
             <strong>{event.name}</strong>
             <span class="muted">
               {/^\d+$/.test(event.time_unix_nano)
-                ? `+${nanos(Number(BigInt(event.time_unix_nano) - layout.originNs) - layout.start[position])}`
+                ? signedNanos(Number(BigInt(event.time_unix_nano) - BigInt(span.start_time_unix_nano)))
                 : ''}
             </span>
           </p>

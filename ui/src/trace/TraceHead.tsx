@@ -8,23 +8,27 @@ import { serviceColor } from '../charts/palette';
 import { SloBadge, TraceState } from '../parts/Badges';
 import { CopyButton } from '../parts/Copy';
 import { Icon } from '../parts/Icon';
-import { nanos, percent, plural } from '../time/format';
+import { nanos, percent, plural, signedNanos } from '../time/format';
 import { instantMs, utcNanos } from '../time/instant';
 import { rangeParams } from '../time/range';
-import { type Layout, selfTime } from './layout';
+import { byService, clockOffsets } from './figures';
+import type { Layout } from './layout';
 
 const MOST_PARTS = 8;
+const MOST_CLOCKS = 4;
 const MOST_SLOS = 3;
 const MARGIN_MS = 60_000;
 
-/** The address of the logs of this trace, with an absolute range around it. */
+/** The address of the logs of this trace, with an absolute range around it: logs carry the times of their senders. */
 export function logsHref(trace: TraceSummary, layout: Layout): string {
   const startMs = instantMs(trace.start_time_unix_nano) ?? Number(layout.originNs / 1_000_000n);
+  const rawMs = instantMs(trace.raw_start_time_unix_nano) ?? startMs;
   const endMs = startMs + Math.max(layout.totalNs, trace.duration_ns) / 1e6;
+  const rawEndMs = rawMs + (trace.raw_duration_ns ?? 0) / 1e6;
   const bounds = rangeParams({
     kind: 'absolute',
-    startMs: Math.floor(startMs - MARGIN_MS),
-    endMs: Math.ceil(endMs + MARGIN_MS),
+    startMs: Math.floor(Math.min(startMs, rawMs) - MARGIN_MS),
+    endMs: Math.ceil(Math.max(endMs, rawEndMs) + MARGIN_MS),
   });
   return href('/logs', { ...bounds, trace_id: trace.trace_id });
 }
@@ -39,11 +43,14 @@ export function LogsLink({ trace, layout, logs }: { trace: TraceSummary; layout:
 }
 
 export function TraceFacts({ trace, layout, logs }: { trace: TraceSummary; layout: Layout; logs: LogRecord[] }) {
+  const sent = !layout.isCorrected;
+  const durationNs = (sent && trace.raw_duration_ns) || trace.duration_ns || layout.totalNs;
+  const start = (sent && trace.raw_start_time_unix_nano) || trace.start_time_unix_nano;
   return (
     <div class="trace-facts">
       <div class="trace-top">
         <dl class="tiles">
-          <Tile name="Duration">{nanos(trace.duration_ns || layout.totalNs)}</Tile>
+          <Tile name="Duration">{nanos(durationNs)}</Tile>
           <Tile name="Spans">
             {plural(layout.order.length, 'span')} <span class="muted">{layout.maxDepth + 1} deep</span>
           </Tile>
@@ -58,7 +65,7 @@ export function TraceFacts({ trace, layout, logs }: { trace: TraceSummary; layou
             )}
           </Tile>
           <Tile name="Start (UTC)">
-            <span class="mono">{utcNanos(trace.start_time_unix_nano).slice(0, 23)}</span>
+            <span class="mono">{utcNanos(start).slice(0, 23)}</span>
           </Tile>
           <Tile name="Trace id">
             <span class="mono trace-id">{trace.trace_id}</span> <CopyButton text={trace.trace_id} label="Copy" />
@@ -84,49 +91,74 @@ function Tile({ name, children }: { name: string; children: preact.ComponentChil
   );
 }
 
-/** What is not here, said plainly. */
+/** What is not here or not as sent, said plainly. */
 function Gaps({ trace, layout }: { trace: TraceSummary; layout: Layout }) {
   const rootless = !trace.root_name || trace.state === 'missing_root';
-  if (!rootless && layout.orphans === 0 && (!trace.state || trace.state === 'complete')) return null;
+  const whole = !trace.state || trace.state === 'complete';
+  if (!rootless && layout.orphans === 0 && whole && !layout.isSkewed) return null;
+  const isSkewed = layout.isSkewed || trace.state === 'clock_skewed';
+  const isCorrected = layout.isSkewed && layout.isCorrected;
   return (
-    <div class="trace-gaps" role="note">
-      <TraceState state={trace.state} />
+    <div class="trace-gaps" role="note" data-testid="trace-gaps">
+      <TraceState state={trace.state} isCorrected={isCorrected} />
+      {isSkewed && trace.state !== 'clock_skewed' && <TraceState state="clock_skewed" isCorrected={isCorrected} />}
       <p>
         {rootless &&
           'The root span was not received, so the true start, duration and outcome of the request are unknown. '}
         {layout.orphans > 0 &&
           `${plural(layout.orphans, 'span')} ${layout.orphans === 1 ? 'names a parent that was' : 'name parents that were'} not received; ${layout.orphans === 1 ? 'it is' : 'they are'} shown at the top level. `}
-        Late spans join the trace when they arrive.
+        {isSkewed && <ClockNote layout={layout} />}
+        {(rootless || layout.orphans > 0) && 'Late spans join the trace when they arrive.'}
       </p>
     </div>
   );
 }
 
+/** Whose clocks are off, and which times are shown. */
+function ClockNote({ layout }: { layout: Layout }) {
+  const offsets = useMemo(() => clockOffsets(layout), [layout]);
+  if (offsets.length === 0) return <>Spans start before their parents, and no correction of clocks mends that. </>;
+  const named = offsets.slice(0, MOST_CLOCKS).map((one) => `${one.service} by ${signedNanos(one.offsetNs)}`);
+  const more = offsets.length > named.length ? `, ${offsets.length - named.length} more` : '';
+  return (
+    <>
+      {layout.isCorrected
+        ? 'Clocks are off, and these services are moved to where their callers leave room: '
+        : 'These are the times as sent, though clocks are off. The correction moves '}
+      {`${named.join(', ')}${more}. `}
+    </>
+  );
+}
+
 function SelfTime({ layout }: { layout: Layout }) {
-  const parts = useMemo(() => selfTime(layout).filter((part) => part.ns > 0), [layout]);
-  const total = parts.reduce((sum, part) => sum + part.ns, 0);
+  const parts = useMemo(() => byService(layout).filter((part) => part.selfNs > 0), [layout]);
+  const total = parts.reduce((sum, part) => sum + part.selfNs, 0);
+  const critical = parts.reduce((sum, part) => sum + part.criticalNs, 0);
   if (total === 0) return null;
-  const label = parts
-    .slice(0, MOST_PARTS)
-    .map((part) => `${part.service} ${percent(part.ns / total)}`)
-    .join(', ');
+  const shown = parts.slice(0, MOST_PARTS);
+  const label = shown.map((part) => `${part.service} ${percent(part.selfNs / total)}`).join(', ');
   return (
     <div class="self-time">
       <div class="self-bar" role="img" aria-label={`Time spent in each service itself: ${label}`}>
-        {parts.slice(0, MOST_PARTS).map((part) => (
+        {shown.map((part) => (
           <span
             key={part.service}
-            style={{ width: `${(100 * part.ns) / total}%`, background: `var(${serviceColor(part.service)})` }}
+            style={{ width: `${(100 * part.selfNs) / total}%`, background: `var(${serviceColor(part.service)})` }}
           />
         ))}
       </div>
-      <ul title="Time a service spent itself, not waiting for the spans below">
-        {parts.slice(0, MOST_PARTS).map((part) => (
+      <ul title="Time a service spent itself, not waiting for the spans below, and its share of the critical path">
+        {shown.map((part) => (
           <li key={part.service}>
             <span class="swatch" style={{ background: `var(${serviceColor(part.service)})` }} />
-            {part.service} <strong>{nanos(part.ns)}</strong> <span class="muted">{percent(part.ns / total)}</span>
+            {part.service} <strong>{nanos(part.selfNs)}</strong>{' '}
+            <span class="muted">
+              {percent(part.selfNs / total)}
+              {part.criticalNs > 0 && `, ${percent(part.criticalNs / critical)} of the critical path`}
+            </span>
           </li>
         ))}
+        {parts.length > shown.length && <li class="muted">+{parts.length - shown.length}</li>}
       </ul>
     </div>
   );

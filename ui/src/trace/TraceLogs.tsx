@@ -2,7 +2,7 @@
 import type { LogRecord } from '../api/types';
 import { LongText } from '../parts/AttributeTable';
 import { ServiceName } from '../parts/Badges';
-import { nanos } from '../time/format';
+import { signedNanos } from '../time/format';
 import { utcNanos } from '../time/instant';
 import type { Layout } from './layout';
 
@@ -57,10 +57,15 @@ export function TraceLogs({
 function Line({ log, layout, onSpan }: { log: LogRecord; layout: Layout; onSpan: (position: number) => void }) {
   const position = log.span_id ? layout.positionOf(log.span_id) : -1;
   const known = /^\d+$/.test(log.time_unix_nano);
+  // Written by the process of the span, so its clock is off by as much.
+  const offsetNs = position < 0 ? 0 : layout.offset[position];
   return (
     <tr data-testid="log-row" class={`severity-${log.severity.toLowerCase()}`}>
-      <td class="nowrap mono" title={`${utcNanos(log.time_unix_nano)} UTC`}>
-        {known ? `+${nanos(Number(BigInt(log.time_unix_nano) - layout.originNs))}` : '–'}
+      <td
+        class="nowrap mono"
+        title={`${utcNanos(log.time_unix_nano)} UTC${offsetNs ? `, corrected by ${signedNanos(offsetNs)}` : ''}`}
+      >
+        {known ? signedNanos(Number(BigInt(log.time_unix_nano) - layout.originNs) + offsetNs) : '–'}
       </td>
       <td>
         <span class="log-severity">{log.severity}</span>

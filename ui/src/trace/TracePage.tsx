@@ -1,5 +1,6 @@
-// One trace. URL state: `span` (the selected span), `view=logs`. Loads once; the layout is computed once per answer.
-import { useEffect, useMemo, useState } from 'preact/hooks';
+// One trace. URL state: `span` (the selected span), `view=logs`, `times=original`. Loads once; the layout is computed
+// once per answer and kind of times.
+import { useMemo } from 'preact/hooks';
 import '../styles/trace.css';
 import { apiUrl } from '../api/client';
 import type { LogRecord, TraceAnswer } from '../api/types';
@@ -10,10 +11,10 @@ import type { PageProps } from '../app/routes';
 import { CompleteReceipt, PartialReceipt } from '../parts/Receipt';
 import { Answer, Empty } from '../parts/States';
 import { ServiceName } from '../parts/Badges';
-import { reveal, useWaterfallKeys, wholeOf } from './keys';
-import { allFolded, type Folds, type Layout, layoutTrace, nothingFolded, visibleRows } from './layout';
+import { useWaterfallKeys } from './keys';
+import { allFolded, type Folds, type Layout, layoutTrace, nothingFolded } from './layout';
 import { Minimap } from './Minimap';
-import type { View } from './paint';
+import { isOriginal, showOriginal, usePlace } from './place';
 import { SpanPanel } from './SpanPanel';
 import { readSpans, type Spans } from './spans';
 import { logsHref, TraceFacts } from './TraceHead';
@@ -66,47 +67,14 @@ function byTime(a: LogRecord, b: LogRecord): number {
 }
 
 function Loaded({ data }: { data: TraceAnswer & { spans: Spans } }) {
-  const layout = useMemo(() => layoutTrace(data.spans), [data]);
+  const original = isOriginal(params.value);
+  const layout = useMemo(() => layoutTrace(data.spans, !original), [data, original]);
   const logs = useMemo(() => (data.logs ?? []).toSorted(byTime), [data]);
-  const [folds, setFolds] = useState<Folds>(() => nothingFolded(layout));
-  const [view, setView] = useState<View>(wholeOf(layout));
-  useEffect(() => {
-    setView(wholeOf(layout));
-    setFolds((old) => (old.length === layout.order.length ? old : nothingFolded(layout)));
-  }, [layout]);
-  const rows = useMemo(() => visibleRows(layout, folds), [layout, folds]);
+  const place = usePlace(layout);
+  const { rows, folds, setFolds, view, setView, cursor, opened, open, toggle, close } = place;
+  useWaterfallKeys(place);
   const span = params.value.get('span');
-  const opened = span ? layout.positionOf(span) : -1;
-  const [cursor, setCursor] = useState(opened);
-  useEffect(() => setCursor((old) => (opened >= 0 ? opened : old)), [opened]);
   const showLogs = params.value.get('view') === 'logs';
-
-  const open = (position: number) => {
-    reveal(position, layout, folds, setFolds);
-    setCursor(position);
-    setParams({ span: layout.spans.spanId(layout.order[position]), view: null }, true);
-  };
-  const toggle = (position: number) => {
-    const next = folds.slice();
-    next[position] ^= 1;
-    setFolds(next);
-  };
-  const close = () => setParams({ span: null }, true);
-  const isOpen = opened >= 0;
-  useWaterfallKeys({
-    layout,
-    rows,
-    folds,
-    setFolds,
-    cursor,
-    setCursor,
-    open,
-    toggle,
-    view,
-    setView,
-    close,
-    isOpen,
-  });
   const spanLogs = opened >= 0 ? logs.filter((log) => log.span_id === span) : [];
   return (
     <>
@@ -115,6 +83,7 @@ function Loaded({ data }: { data: TraceAnswer & { spans: Spans } }) {
         <header>
           <Tabs showLogs={showLogs} lines={logs.length} />
           <CompleteReceipt receipt={data.receipt} />
+          {layout.isSkewed && <Times original={original} />}
           {!showLogs && <Tools layout={layout} setFolds={setFolds} />}
         </header>
         <PartialReceipt receipt={data.receipt} />
@@ -154,6 +123,35 @@ function Tabs({ showLogs, lines }: { showLogs: boolean; lines: number }) {
         data-testid="trace-logs-tab"
       >
         Logs <span class="muted">{lines}</span>
+      </button>
+    </div>
+  );
+}
+
+/** Whose clocks are off, their spans have two times. */
+function Times({ original }: { original: boolean }) {
+  return (
+    <div class="row times" role="group" aria-label="Times">
+      <span class="muted small-text">Times</span>
+      <button
+        type="button"
+        class="button small"
+        aria-pressed={!original}
+        title="The errors of clocks taken out (c)"
+        data-testid="times-corrected"
+        onClick={() => showOriginal(false)}
+      >
+        Corrected
+      </button>
+      <button
+        type="button"
+        class="button small"
+        aria-pressed={original}
+        title="As the clocks of the senders had them (c)"
+        data-testid="times-original"
+        onClick={() => showOriginal(true)}
+      >
+        Original
       </button>
     </div>
   );

@@ -5,7 +5,15 @@ import { schemeTick } from '../app/theme';
 import { serviceColor } from '../charts/palette';
 import { Icon } from '../parts/Icon';
 import { count, nanos } from '../time/format';
-import { FLAG_ERROR, FLAG_ERROR_BELOW, FLAG_ORPHAN, FLAG_OUTSIDE, type Folds, type Layout } from './layout';
+import {
+  FLAG_CRITICAL,
+  FLAG_ERROR,
+  FLAG_ERROR_BELOW,
+  FLAG_ORPHAN,
+  FLAG_OUTSIDE,
+  type Folds,
+  type Layout,
+} from './layout';
 import { AXIS_PX, paintAxis, paintBars, ROW_PX, timeAt, type View } from './paint';
 
 export interface WaterfallProps {
@@ -66,7 +74,12 @@ export function Waterfall(props: WaterfallProps) {
   return (
     <div class="waterfall">
       <div class="waterfall-head">
-        <div>Service and operation</div>
+        <div>
+          Service and operation
+          <span class="legend" title="The spans that the request waited for, one after the other: underlined below">
+            <Icon name="critical" /> on the critical path
+          </span>
+        </div>
         <canvas ref={axis} style={{ height: `${AXIS_PX}px` }} aria-hidden="true" />
       </div>
       <div
@@ -143,7 +156,7 @@ function Row({ layout, position, row, y, selected, folds, onSelect, onToggle, on
       aria-expanded={below > 0 ? !closed : undefined}
       aria-selected={selected === position}
       aria-rowindex={row + 1}
-      aria-label={`${service} ${name}, ${nanos(layout.duration[position])}${failed ? ', error' : ''}`}
+      aria-label={`${service} ${name}, ${nanos(layout.duration[position])}${failed ? ', error' : ''}${flags & FLAG_CRITICAL ? ', on the critical path' : ''}`}
       data-testid="span-row"
       data-span-id={layout.spans.spanId(index)}
       onClick={() => (selected === position ? onOpen(position) : onSelect(position))}
@@ -171,31 +184,59 @@ function Row({ layout, position, row, y, selected, folds, onSelect, onToggle, on
           <span class="twisty" />
         )}
         <span class="span-bar-mark" style={{ background: `var(${serviceColor(service)})` }} />
-        {failed && (
-          <span class="bad-icon" title="This span failed">
-            <Icon name="error" />
-          </span>
-        )}
-        {!failed && flags & FLAG_ERROR_BELOW && closed ? (
-          <span class="bad-icon hollow" title="An error below">
-            <Icon name="warn" />
-          </span>
-        ) : null}
+        <Signs flags={flags} closed={closed} />
         <span class="span-text" title={`${service} ${name}`}>
           <strong>{service}</strong> {name}
         </span>
-        {flags & FLAG_ORPHAN ? (
-          <span class="chip warn" title={`Its parent ${layout.spans.get(index).parent_span_id} was not received`}>
-            parent missing
-          </span>
-        ) : null}
-        {flags & FLAG_OUTSIDE ? (
-          <span class="chip warn" title="Starts before its parent: the clocks of the two hosts differ">
-            clock skew
-          </span>
-        ) : null}
+        <Chips layout={layout} position={position} />
         {closed && <span class="chip">+{count(below)}</span>}
       </div>
     </div>
+  );
+}
+
+/** What stands before the name. */
+function Signs({ flags, closed }: { flags: number; closed: boolean }) {
+  const failed = (flags & FLAG_ERROR) !== 0;
+  return (
+    <>
+      {failed && (
+        <span class="bad-icon" title="This span failed">
+          <Icon name="error" />
+        </span>
+      )}
+      {!failed && flags & FLAG_ERROR_BELOW && closed ? (
+        <span class="bad-icon hollow" title="An error below">
+          <Icon name="warn" />
+        </span>
+      ) : null}
+      {flags & FLAG_CRITICAL ? (
+        <span class="critical-icon" title="On the critical path: the request waited for it" data-testid="critical">
+          <Icon name="critical" />
+        </span>
+      ) : null}
+    </>
+  );
+}
+
+/** What is wrong with its place in the trace. */
+function Chips({ layout, position }: { layout: Layout; position: number }) {
+  const flags = layout.flags[position];
+  return (
+    <>
+      {flags & FLAG_ORPHAN ? (
+        <span
+          class="chip warn"
+          title={`Its parent ${layout.spans.get(layout.order[position]).parent_span_id} was not received`}
+        >
+          parent missing
+        </span>
+      ) : null}
+      {flags & FLAG_OUTSIDE ? (
+        <span class="chip warn" title="Starts before its parent: the clocks of the two hosts differ">
+          clock skew
+        </span>
+      ) : null}
+    </>
   );
 }

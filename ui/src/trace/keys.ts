@@ -1,6 +1,6 @@
 // The keyboard of the waterfall: moving, folding, zooming, going from error to error.
 import { useShortcuts } from '../app/shortcuts';
-import { allFolded, FLAG_ERROR, type Folds, type Layout, nothingFolded } from './layout';
+import { allFolded, FLAG_CRITICAL, FLAG_ERROR, type Folds, type Layout, nothingFolded } from './layout';
 import type { View } from './paint';
 import { zoomed } from './Waterfall';
 
@@ -30,6 +30,7 @@ export interface Keys {
   view: View;
   setView: (view: View) => void;
   close: () => void;
+  switchTimes: () => void;
   isOpen: boolean;
 }
 
@@ -48,10 +49,10 @@ export function useWaterfallKeys(on: Keys): void {
     if (folds[cursor]) on.toggle(cursor);
     else move(1)();
   };
-  const nextError = () => {
+  const next = (flag: number) => () => {
     for (let step = 1; step <= layout.order.length; step += 1) {
       const position = (Math.max(-1, cursor) + step) % layout.order.length;
-      if (layout.flags[position] & FLAG_ERROR) return on.open(position);
+      if (layout.flags[position] & flag) return on.open(position);
     }
   };
   const zoom = (factor: number) => () => {
@@ -68,7 +69,9 @@ export function useWaterfallKeys(on: Keys): void {
     { keys: 'ArrowRight', what: 'Expand, or go to the next span', run: right },
     { keys: 'Enter', what: 'Open the span’s details', run: () => cursor >= 0 && on.open(cursor) },
     { keys: 'Escape', what: 'Close the details', run: on.close },
-    { keys: 'e', what: 'Next span with an error', run: nextError },
+    { keys: 'e', what: 'Next span with an error', run: next(FLAG_ERROR) },
+    { keys: 'p', what: 'Next span of the critical path', run: next(FLAG_CRITICAL) },
+    { keys: 'c', what: 'Corrected or original times', run: on.switchTimes },
     { keys: '[', what: 'Collapse all', run: () => on.setFolds(allFolded(layout)) },
     { keys: ']', what: 'Expand all', run: () => on.setFolds(nothingFolded(layout)) },
     { keys: '+', what: 'Zoom in', run: zoom(0.6) },

@@ -2,26 +2,33 @@ import { describe, expect, it } from 'vitest';
 import type { Span } from '../api/types';
 import {
   allFolded,
+  carried,
+  FLAG_CRITICAL,
   FLAG_ERROR,
   FLAG_ERROR_BELOW,
   FLAG_ORPHAN,
   FLAG_OUTSIDE,
   layoutTrace,
   nothingFolded,
-  selfTime,
   visibleRows,
 } from './layout';
+import { byService, clockOffsets } from './figures';
 import { SpansReader } from './spans';
 
 function span(id: string, parent: string | null, startNs: number, durationNs: number, more: Partial<Span> = {}): Span {
+  const startOf = (offsetNs = 0) => String(1_795_248_000_000_000_000n + BigInt(startNs + offsetNs));
   return {
     span_id: id,
     parent_span_id: parent,
     service_name: 'shop',
     name: id,
     kind: 'server',
-    start_time_unix_nano: String(1_795_248_000_000_000_000n + BigInt(startNs)),
+    start_time_unix_nano: startOf(),
     duration_ns: durationNs,
+    corrected_start_time_unix_nano: startOf(more.clock_offset_ns),
+    clock_offset_ns: 0,
+    self_time_ns: 0,
+    critical_path_ns: 0,
     status: 'unset',
     status_message: null,
     scope_name: null,
@@ -32,10 +39,10 @@ function span(id: string, parent: string | null, startNs: number, durationNs: nu
     ...more,
   };
 }
-const laidOut = (spans: Span[]) => {
+const laidOut = (spans: Span[], isCorrected = true) => {
   const reader = new SpansReader();
   reader.push(new TextEncoder().encode(JSON.stringify({ spans })));
-  return layoutTrace(reader.finish().spans);
+  return layoutTrace(reader.finish().spans, isCorrected);
 };
 const names = (spans: Span[], collapsed: number[] = []) => {
   const layout = laidOut(spans);
@@ -90,17 +97,69 @@ describe('layoutTrace', () => {
   });
 });
 
-it('self time is the duration less the union of the children', () => {
+describe('times of clocks that are off', () => {
+  // As sent, the server is half a second before its caller, and the order of the two calls is wrong.
+  const spans = [
+    span('root', null, 500_000_000, 100_000_000),
+    span('first', 'root', 510_000_000, 10_000_000),
+    span('second', 'root', 40_000_000, 20_000_000, { clock_offset_ns: 500_000_000, service_name: 'back' }),
+  ];
+  const rows = (isCorrected: boolean) => {
+    const layout = laidOut(spans, isCorrected);
+    const row = (position: number) => {
+      const startMs = layout.start[position] / 1e6;
+      return `${layout.spans.spanName(layout.order[position])} ${startMs} ${layout.offset[position] / 1e6}`;
+    };
+    return Array.from(layout.order, (_, position) => row(position));
+  };
+  it('are corrected, with the children in their true order', () => {
+    expect(rows(true)).toEqual(['root 0 0', 'first 10 0', 'second 40 500']);
+    const layout = laidOut(spans);
+    expect([layout.totalNs, layout.isSkewed, layout.flags[2] & FLAG_OUTSIDE]).toEqual([100_000_000, true, 0]);
+    expect(layout.originNs).toBe(1_795_248_000_500_000_000n);
+  });
+  it('are as sent when asked for', () => {
+    expect(rows(false)).toEqual(['root 460 0', 'second 0 0', 'first 470 0']);
+    const layout = laidOut(spans, false);
+    expect([layout.isSkewed, layout.flags[1] & FLAG_OUTSIDE]).toEqual([true, FLAG_OUTSIDE]);
+    expect(layout.originNs).toBe(1_795_248_000_040_000_000n);
+  });
+  it('name the services whose clocks are off, the worst first', () => {
+    const more = span('third', 'first', 0, 1, { clock_offset_ns: -700, service_name: 'side' });
+    const both = [
+      { service: 'back', offsetNs: 500_000_000 },
+      { service: 'side', offsetNs: -700 },
+    ];
+    expect(clockOffsets(laidOut([...spans, more]))).toEqual(both);
+    expect(clockOffsets(laidOut([...spans, more], false))).toEqual(both);
+    expect(laidOut([spans[0]]).isSkewed).toBe(false);
+  });
+  it('move rows, and what is folded stays folded', () => {
+    const tree = [...spans, span('below', 'second', 41_000_000, 1, { clock_offset_ns: 500_000_000 })];
+    const [corrected, original] = [laidOut(tree), laidOut(tree, false)];
+    const folds = nothingFolded(corrected);
+    folds[2] = 1;
+    expect([...carried(folds, corrected, original)]).toEqual([0, 1, 0, 0]);
+    expect([...carried(folds, corrected, laidOut(spans))]).toEqual([0, 0, 0]);
+  });
+});
+
+it('self time and critical path add up by service', () => {
+  const part = (self_time_ns: number, critical_path_ns: number, service_name: string) => ({
+    self_time_ns,
+    critical_path_ns,
+    service_name,
+  });
   const layout = laidOut([
-    span('a', null, 0, 100, { service_name: 'front' }),
-    span('b', 'a', 10, 30, { service_name: 'back' }),
-    span('c', 'a', 20, 40, { service_name: 'back' }),
-    span('d', 'a', 90, 50, { service_name: 'back' }),
+    span('a', null, 0, 100, part(40, 30, 'front')),
+    span('b', 'a', 10, 30, part(30, 0, 'back')),
+    span('c', 'a', 20, 40, part(40, 40, 'back')),
   ]);
-  expect(selfTime(layout)).toEqual([
-    { service: 'back', ns: 120 },
-    { service: 'front', ns: 40 },
+  expect(byService(layout)).toEqual([
+    { service: 'back', selfNs: 70, criticalNs: 40 },
+    { service: 'front', selfNs: 40, criticalNs: 30 },
   ]);
+  expect(Array.from(layout.flags, (flags) => flags & FLAG_CRITICAL)).toEqual([FLAG_CRITICAL, 0, FLAG_CRITICAL]);
 });
 
 it('finds a span by its id, the first where ids repeat', () => {

@@ -3,6 +3,7 @@
 //
 // Invariants: every span has exactly one position in the order, also when its parent is missing (it becomes a root,
 // flagged), when parents form a cycle, or when ids repeat. A collapsed row hides exactly the positions up to `end`.
+// Either all times are corrected for clocks that are off, or none are.
 import { NO_TEXT, type Spans } from './spans';
 
 export const FLAG_ERROR = 1;
@@ -12,11 +13,15 @@ export const FLAG_ORPHAN = 2;
 export const FLAG_ERROR_BELOW = 4;
 /** Starts before its parent or ends after it by more than the tolerance: clocks differ, or work went on after the answer. */
 export const FLAG_OUTSIDE = 8;
+/** A part of the critical path is its own. */
+export const FLAG_CRITICAL = 16;
 
 export interface Layout {
   spans: Spans;
   /** Span index by position in tree order; all arrays below are by position. */
   order: Int32Array;
+  /** Position by span index. */
+  place: Int32Array;
   depth: Uint16Array;
   /** Position after the last descendant. */
   end: Int32Array;
@@ -24,6 +29,8 @@ export interface Layout {
   parent: Int32Array;
   /** Nanoseconds since `originNs`. */
   start: Float64Array;
+  /** What `start` has more than the span itself says: all 0 in original times. */
+  offset: Float64Array;
   duration: Float64Array;
   /** Index into `services`. */
   service: Uint16Array;
@@ -34,6 +41,9 @@ export interface Layout {
   maxDepth: number;
   errors: number;
   orphans: number;
+  /** Whether some span's clock is off, so that corrected and original times differ. */
+  isSkewed: boolean;
+  isCorrected: boolean;
   /** The position of the first span with this id, or -1. */
   positionOf: (spanId: string) => number;
 }
@@ -93,21 +103,24 @@ function childLists(parent: Int32Array, byStart: Int32Array): Lists {
   return { first, next, roots: roots.reverse() };
 }
 
-export function layoutTrace(spans: Spans): Layout {
+/** `isCorrected` takes the errors of clocks out of the times, as far as the server knows them. */
+export function layoutTrace(spans: Spans, isCorrected = true): Layout {
   const n = spans.length;
   const byId = firstById(spans);
-  const { startOf, originNs } = starts(spans);
+  const { startOf, originNs } = starts(spans, isCorrected);
   const byStart = inStartOrder(startOf);
   const parentIndex = parents(spans, byId);
   const lists = childLists(parentIndex, byStart);
-  const positions = new Int32Array(n).fill(NONE);
+  const place = new Int32Array(n).fill(NONE);
   const layout: Layout = {
     spans,
     order: new Int32Array(n),
+    place,
     depth: new Uint16Array(n),
     end: new Int32Array(n),
     parent: new Int32Array(n).fill(NONE),
     start: new Float64Array(n),
+    offset: new Float64Array(n),
     duration: new Float64Array(n),
     service: new Uint16Array(n),
     flags: new Uint8Array(n),
@@ -117,26 +130,28 @@ export function layoutTrace(spans: Spans): Layout {
     maxDepth: 0,
     errors: 0,
     orphans: 0,
+    isSkewed: spans.offsetNs.some((ns) => ns !== 0),
+    isCorrected,
     positionOf: (spanId) => {
       const index = byId[spans.texts.find(spanId)] ?? NONE;
-      return index === NONE ? NONE : positions[index];
+      return index === NONE ? NONE : place[index];
     },
   };
   let position = 0;
-  for (const root of lists.roots) position = place(root, position, layout, lists, positions);
+  for (const root of lists.roots) position = placeTree(root, position, layout, lists);
   // What is left hangs in a cycle of parents: break it at its earliest span.
   for (let at = 0; position < n; at += 1) {
     const index = byStart[at];
-    if (positions[index] !== NONE) continue;
+    if (place[index] !== NONE) continue;
     parentIndex[index] = NOT_HERE;
-    position = place(index, position, layout, lists, positions);
+    position = placeTree(index, position, layout, lists);
   }
   fill(layout, startOf, parentIndex);
   return layout;
 }
 
 /** Writes `root` and everything below it in depth-first order; returns the next free position. */
-function place(root: number, from: number, layout: Layout, lists: Lists, positions: Int32Array): number {
+function placeTree(root: number, from: number, layout: Layout, lists: Lists): number {
   let position = from;
   const stack: number[] = [root];
   const parents: number[] = [NONE];
@@ -147,8 +162,8 @@ function place(root: number, from: number, layout: Layout, lists: Lists, positio
       stack.push(lists.next[index]);
       parents.push(parent);
     }
-    if (positions[index] !== NONE) continue;
-    positions[index] = position;
+    if (layout.place[index] !== NONE) continue;
+    layout.place[index] = position;
     layout.order[position] = index;
     layout.parent[position] = parent;
     layout.depth[position] = parent === NONE ? 0 : Math.min(65_535, layout.depth[parent] + 1);
@@ -168,6 +183,7 @@ function fill(layout: Layout, startOf: Float64Array, parentIndex: Int32Array): v
   for (let position = 0; position < spans.length; position += 1) {
     const index = layout.order[position];
     layout.start[position] = startOf[index];
+    layout.offset[position] = layout.isCorrected ? spans.offsetNs[index] : 0;
     layout.duration[position] = Math.max(0, spans.durationNs[index]);
     layout.totalNs = Math.max(layout.totalNs, startOf[index] + layout.duration[position]);
     layout.maxDepth = Math.max(layout.maxDepth, layout.depth[position]);
@@ -183,6 +199,7 @@ function fill(layout: Layout, startOf: Float64Array, parentIndex: Int32Array): v
       layout.flags[position] |= FLAG_ERROR;
       layout.errors += 1;
     }
+    if (spans.criticalNs[index] > 0) layout.flags[position] |= FLAG_CRITICAL;
     if (parentIndex[index] === NOT_HERE) {
       layout.flags[position] |= FLAG_ORPHAN;
       layout.orphans += 1;
@@ -204,16 +221,21 @@ function bubbleUp(layout: Layout): void {
 }
 
 /** Starts relative to the earliest. Seconds and nanoseconds apart keep every digit without a BigInt a span. */
-function starts({ seconds, nanos }: Spans): { startOf: Float64Array; originNs: bigint } {
-  const n = seconds.length;
+function starts(spans: Spans, isCorrected: boolean): { startOf: Float64Array; originNs: bigint } {
+  const { seconds, nanos, offsetNs } = spans;
+  const startOf = new Float64Array(seconds.length);
   let first = 0;
-  for (let index = 1; index < n; index += 1)
-    if (seconds[index] < seconds[first] || (seconds[index] === seconds[first] && nanos[index] < nanos[first]))
-      first = index;
-  const startOf = new Float64Array(n);
-  for (let index = 0; index < n; index += 1)
-    startOf[index] = (seconds[index] - seconds[first]) * 1e9 + (nanos[index] - nanos[first]);
-  return { startOf, originNs: n === 0 ? 0n : BigInt(seconds[first]) * 1_000_000_000n + BigInt(nanos[first]) };
+  for (let index = 0; index < startOf.length; index += 1) {
+    // Relative to some span at first: differences are small enough for every digit.
+    const since = (seconds[index] - seconds[0]) * 1e9 + (nanos[index] - nanos[0]);
+    startOf[index] = since + (isCorrected ? offsetNs[index] : 0);
+    if (startOf[index] < startOf[first]) first = index;
+  }
+  if (startOf.length === 0) return { startOf, originNs: 0n };
+  const originNs = BigInt(seconds[0]) * 1_000_000_000n + BigInt(nanos[0]) + BigInt(startOf[first]);
+  const before = startOf[first];
+  for (let index = 0; index < startOf.length; index += 1) startOf[index] -= before;
+  return { startOf, originNs };
 }
 
 /** What is collapsed, by position: 1 hides everything below. A change makes a copy. */
@@ -228,6 +250,14 @@ export function allFolded(layout: Layout): Folds {
   return folds;
 }
 
+/** The folds of the same spans in another layout. */
+export function carried(folds: Folds, from: Layout, to: Layout): Folds {
+  const next = nothingFolded(to);
+  if (from.order.length !== to.order.length) return next;
+  for (let position = 0; position < next.length; position += 1) next[position] = folds[from.place[to.order[position]]];
+  return next;
+}
+
 /** Positions that are shown. */
 export function visibleRows(layout: Layout, folds: Folds): Int32Array {
   const n = layout.order.length;
@@ -239,27 +269,4 @@ export function visibleRows(layout: Layout, folds: Folds): Int32Array {
     position = folds[position] ? layout.end[position] : position + 1;
   }
   return out.subarray(0, shown);
-}
-
-/** Time in each service that was not spent waiting for a child span: descending, in ns. */
-export function selfTime(layout: Layout): { service: string; ns: number }[] {
-  const sums = new Float64Array(layout.services.length);
-  const covered = new Float64Array(layout.order.length);
-  const coveredTo = new Float64Array(layout.order.length);
-  for (let position = 0; position < layout.order.length; position += 1) {
-    const parent = layout.parent[position];
-    if (parent === NONE) continue;
-    // Children come in start order, so one sweep per parent gives the union of their intervals, cut to the parent's.
-    const parentEnd = layout.start[parent] + layout.duration[parent];
-    const from = Math.max(layout.start[position], layout.start[parent], coveredTo[parent]);
-    const to = Math.min(layout.start[position] + layout.duration[position], parentEnd);
-    if (to > from) {
-      covered[parent] += to - from;
-      coveredTo[parent] = to;
-    }
-  }
-  for (let position = 0; position < layout.order.length; position += 1) {
-    sums[layout.service[position]] += Math.max(0, layout.duration[position] - covered[position]);
-  }
-  return layout.services.map((service, index) => ({ service, ns: sums[index] })).sort((a, b) => b.ns - a.ns);
 }

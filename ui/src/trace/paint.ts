@@ -2,7 +2,7 @@
 // into one line per pixel row.
 import { canvasFont, resolveToken, serviceColor } from '../charts/palette';
 import { nanos } from '../time/format';
-import { FLAG_ERROR, FLAG_ERROR_BELOW, type Layout } from './layout';
+import { FLAG_CRITICAL, FLAG_ERROR, FLAG_ERROR_BELOW, type Layout } from './layout';
 
 export interface View {
   /** Window of time shown, ns since the trace's start. */
@@ -104,6 +104,10 @@ function paintBar(
   ctx.beginPath();
   ctx.roundRect(left, y, wide, tall, Math.min(3, wide / 2));
   ctx.fill();
+  if (layout.flags[position] & FLAG_CRITICAL) {
+    ctx.fillStyle = resolveToken('--text');
+    ctx.fillRect(left, y + tall + 2, wide, 2);
+  }
   if (failed) paintFailure(ctx, left, y, wide, tall);
   paintEvents(ctx, layout, position, top, x);
   if (to < 0 || from > width) return;
@@ -149,7 +153,7 @@ function paintEvents(
   ctx.fillStyle = resolveToken('--text');
   for (const event of events.slice(0, 50)) {
     if (!/^\d+$/.test(event.time_unix_nano)) continue;
-    const left = x(Number(BigInt(event.time_unix_nano) - layout.originNs));
+    const left = x(Number(BigInt(event.time_unix_nano) - layout.originNs) + layout.offset[position]);
     const y = top + ROW_PX / 2;
     ctx.beginPath();
     ctx.moveTo(left, y - 4);

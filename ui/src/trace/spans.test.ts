@@ -19,6 +19,9 @@ const SPAN = {
   status: 'error',
   start_time_unix_nano: '1795248000000000001',
   duration_ns: 1500,
+  clock_offset_ns: -7,
+  self_time_ns: 0,
+  critical_path_ns: 400,
   attributes: { name: 'not the name', nested: [{ span_id: 'x' }, '}]"\\'], start_time_unix_nano: '9' },
   events: [{ name: 'retry', time_unix_nano: '1', attributes: {} }],
 };
@@ -38,6 +41,7 @@ describe('SpansReader', () => {
     expect(spans.parent).toEqual([-1, spans.id[0]]);
     expect(spans.service[0]).toBe(spans.service[1]);
     expect([spans.seconds[0], spans.nanos[0], spans.durationNs]).toEqual([1_795_248_000, 1, [1500, 2500]]);
+    expect([spans.offsetNs[0], spans.selfNs[0], spans.criticalNs[0]]).toEqual([-7, 0, 400]);
     expect(spans.hasEvents).toEqual([true, false]);
     expect([spans.get(0), spans.get(1)]).toEqual(ANSWER.spans);
     expect([spans.texts.find('ok') >= 0, spans.texts.find('unset')]).toEqual([true, -1]);

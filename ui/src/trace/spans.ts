@@ -35,6 +35,11 @@ export class Spans {
   readonly seconds: number[] = [];
   readonly nanos: number[] = [];
   readonly durationNs: number[] = [];
+  /** What is added to the times of the span where its clock is off; 0 without a correction. */
+  readonly offsetNs: number[] = [];
+  readonly selfNs: number[] = [];
+  /** Its own part of the critical path. */
+  readonly criticalNs: number[] = [];
   readonly hasEvents: boolean[] = [];
   /** Where the span stands: in this block of bytes, from here to there. */
   readonly block: Uint8Array[] = [];
@@ -102,7 +107,7 @@ export class SpansReader {
   private readonly row = new Int32Array(5);
   private startSeconds = 0;
   private startNanos = 0;
-  private duration = 0;
+  private readonly numbers = new Float64Array(NUMBERS);
   private events = false;
 
   /** Takes the next piece, which must not change from now on. */
@@ -166,7 +171,8 @@ export class SpansReader {
 
   private span(bytes: Uint8Array, from: number): number {
     this.row.fill(NO_TEXT);
-    this.startSeconds = this.startNanos = this.duration = 0;
+    this.numbers.fill(0);
+    this.startSeconds = this.startNanos = 0;
     this.events = false;
     let at = from + 1;
     for (;;) {
@@ -186,7 +192,7 @@ export class SpansReader {
   }
 
   private keep(bytes: Uint8Array, from: number, to: number): void {
-    const { spans, row } = this;
+    const { spans, row, numbers } = this;
     spans.id.push(row[0]);
     spans.parent.push(row[1]);
     spans.service.push(row[2]);
@@ -194,7 +200,10 @@ export class SpansReader {
     spans.status.push(row[4]);
     spans.seconds.push(this.startSeconds);
     spans.nanos.push(this.startNanos);
-    spans.durationNs.push(this.duration);
+    spans.durationNs.push(numbers[0]);
+    spans.offsetNs.push(numbers[1]);
+    spans.selfNs.push(numbers[2]);
+    spans.criticalNs.push(numbers[3]);
     spans.hasEvents.push(this.events);
     spans.block.push(bytes);
     spans.from.push(from);
@@ -208,7 +217,7 @@ export class SpansReader {
       const isText = bytes[value] === QUOTE && end - value > 2;
       this.row[field] = isText ? this.spans.texts.number(bytes, value + 1, end - 1) : NO_TEXT;
     } else if (field === START) this.start(bytes, bytes[value] === QUOTE ? value + 1 : value, end);
-    else if (field === DURATION) this.duration = digits(bytes, value, end) || Number(parse(bytes, value, end)) || 0;
+    else if (field < EVENTS) this.numbers[field - START - 1] = numberAt(bytes, value, end);
     else this.events = bytes[value] === OPEN_LIST && bytes[skipGap(bytes, value + 1, end)] !== CLOSE_LIST;
   }
 
@@ -219,6 +228,12 @@ export class SpansReader {
     this.startSeconds = digits(bytes, from, middle) || 0;
     this.startNanos = digits(bytes, middle, to) || 0;
   }
+}
+
+/** Zero where it is not a number. */
+function numberAt(bytes: Uint8Array, from: number, end: number): number {
+  const whole = digits(bytes, from, end);
+  return Number.isNaN(whole) ? Number(parse(bytes, from, end)) || 0 : whole;
 }
 
 /** NaN for anything but digits. */
@@ -232,7 +247,7 @@ function digits(bytes: Uint8Array, from: number, to: number): number {
   return sum;
 }
 
-/** Names of the fields that become columns; the first five are texts, in the order of `row`. */
+/** Names of the fields that become columns: texts in the order of `row`, the start, then those of `numbers`. */
 const FIELDS = [
   'span_id',
   'parent_span_id',
@@ -241,10 +256,14 @@ const FIELDS = [
   'status',
   'start_time_unix_nano',
   'duration_ns',
+  'clock_offset_ns',
+  'self_time_ns',
+  'critical_path_ns',
   'events',
 ].map((name) => new TextEncoder().encode(name));
 const START = 5;
-const DURATION = 6;
+const EVENTS = 10;
+const NUMBERS = EVENTS - START - 1;
 
 /** Which of FIELDS stands in `from..to`, or -1. */
 function fieldAt(bytes: Uint8Array, from: number, to: number): number {

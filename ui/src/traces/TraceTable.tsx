@@ -88,7 +88,7 @@ function Row({ trace, longest }: { trace: TraceSummary; longest: number }) {
           {trace.root_name ?? 'root span not received'}
         </a>
         <span class="muted">{trace.root_service ? <ServiceName name={trace.root_service} /> : 'unknown service'}</span>
-        <TraceState state={trace.state} />
+        <TraceState state={trace.state} isCorrected={Boolean(trace.clock_offset_ns)} />
       </td>
       <td class="duration-cell" data-label="Duration">
         <span
