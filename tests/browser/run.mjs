@@ -231,6 +231,34 @@ async function metricsAndDashboards() {
   await shot('dashboard');
 }
 
+async function serviceGraph() {
+  say('who calls whom');
+  await page.keyboard.press('g');
+  await page.keyboard.press('g');
+  await page.waitForURL('**/services/graph**');
+  const row = page.locator('[data-testid="call-row"][data-caller="reports"][data-callee="archive"]');
+  await see(row, 'the calls of the reports');
+  assert.match(await row.innerText(), /call\s[\s\S]*40[\s\S]*10 %[\s\S]*ms/, 'kind, calls, errors and durations');
+  const database = page.locator('[data-testid="call-row"][data-caller="archive"]');
+  assert.match(await database.innerText(), /postgresql[\s\S]*database\s+peer/);
+  assert.equal(await id('graph-line').count(), await id('call-row').count(), 'drawn as in the table');
+  await see(id('receipt'), 'the receipt of the graph');
+  await shot('service-graph');
+
+  say('only the archive, ordered by p99, then its traces with errors');
+  await id('graph-node').filter({ hasText: 'archive' }).click();
+  await page.waitForURL('**service=archive**');
+  await id('sort-p99').click();
+  assert.match(page.url(), /sort=p99/, 'the order is in the address');
+  assert.equal(await page.locator('th[aria-sort="descending"]').innerText(), 'p99');
+  await page.keyboard.press('j');
+  assert.match(await page.evaluate(() => document.activeElement.className), /row-link/, 'j goes to the first row');
+  await row.getByTestId('call-errors').click();
+  await page.waitForURL('**/traces?**');
+  assert.match(page.url(), /service=archive/);
+  await page.waitForFunction(() => document.querySelectorAll('[data-testid="trace-row"]').length === 4);
+}
+
 async function ledger() {
   say('the ledger balances');
   await id('nav-ledger').click();
@@ -258,6 +286,7 @@ try {
   await logSearch();
   await burningSloToItsPage();
   await metricsAndDashboards();
+  await serviceGraph();
   await ledger();
   await inTheDark();
   assert.deepEqual(complaints, [], 'the browser complained');

@@ -32,6 +32,8 @@ const SECOND: u64 = 1_000 * MS;
 /// The services of an order, each called by the one before, with the milliseconds it works before the next call.
 const CHAIN: [(&str, &str, u64); 3] =
     [("frontend", "POST /buy", 4), ("checkout", "POST /checkout", 6), ("payment", "POST /charge", 22)];
+/// Runs of the nightly report, which asks an archive that asks a database.
+const REPORTS: u64 = 40;
 /// How long the slow order waits at the payment.
 const SLOW_MS: u64 = 2_600;
 /// How far the clock of the payment is behind in the slow order.
@@ -81,6 +83,7 @@ pub async fn seed(base: &str) -> Seeded {
             post(&http, base, "logs", logs(full.logs).encode_to_vec()).await;
         }
     }
+    post(&http, base, "traces", reports(&mut random, now).encode_to_vec()).await;
     post(&http, base, "metrics", queue_depth(&mut random, now).encode_to_vec()).await;
     seeded
 }
@@ -175,6 +178,40 @@ fn logs(by_service: Vec<Vec<LogRecord>>) -> ExportLogsServiceRequest {
         ..ResourceLogs::default()
     });
     ExportLogsServiceRequest { resource_logs: resource_logs.collect() }
+}
+
+/// Calls with both sides, and calls of a database that sends no spans: edges of the service graph. A tenth fails.
+fn reports(random: &mut StdRng, now: u64) -> ExportTraceServiceRequest {
+    let services = ["reports", "archive"];
+    let mut spans: [Vec<Span>; 2] = [Vec::new(), Vec::new()];
+    for run in 0..REPORTS {
+        let (trace_id, start): ([u8; 16], u64) = (random.random(), now - (run + 2) * 20 * SECOND);
+        let mut parent = Vec::new();
+        for (of, name, kind, ms) in [(0, "GET /orders", 3, 60), (1, "GET /orders", 2, 50), (1, "SELECT orders", 3, 40)]
+        {
+            let span_id: [u8; 8] = random.random();
+            let database = (of, kind) == (1, 3);
+            let failed = run % 10 == 0 && !database;
+            spans[of].push(Span {
+                trace_id: trace_id.to_vec(),
+                span_id: span_id.to_vec(),
+                parent_span_id: std::mem::replace(&mut parent, span_id.to_vec()),
+                name: name.to_owned(),
+                kind,
+                start_time_unix_nano: start,
+                end_time_unix_nano: start + ms * MS,
+                attributes: if database { vec![text("db.system.name", "postgresql")] } else { Vec::new() },
+                status: failed.then(|| Status { code: 2, message: "no such table".into() }),
+                ..Span::default()
+            });
+        }
+    }
+    let resource_spans = spans.into_iter().zip(services).map(|(spans, service)| ResourceSpans {
+        resource: Some(resource(service)),
+        scope_spans: vec![ScopeSpans { scope: Some(scope()), spans, ..ScopeSpans::default() }],
+        ..ResourceSpans::default()
+    });
+    ExportTraceServiceRequest { resource_spans: resource_spans.collect() }
 }
 
 /// A gauge, so that the metrics page has more than what was derived from spans.

@@ -115,7 +115,7 @@ function answer(path, q) {
   const id = decodeURIComponent(rest.join('/'));
   switch (kind) {
     case 'services':
-      return seed.servicesAnswer();
+      return id === 'graph' ? seed.graphAnswer(q.get('service')) : seed.servicesAnswer();
     case 'traces':
       return id ? trace(id) : traces(q);
     case 'logs':

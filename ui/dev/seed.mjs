@@ -55,6 +55,46 @@ const EDGES = {
   catalog: [],
 };
 
+/** The last hour of calls; `service` leaves those from and to it. */
+export function graphAnswer(service) {
+  const next = random(21);
+  const edge = (caller, callee, callee_kind, connection, errorRatio) => {
+    const calls = Math.round(lognormal(next, 4000, 0.8));
+    const p50 = lognormal(next, 18e6, 0.9);
+    return {
+      caller,
+      callee,
+      callee_kind,
+      connection,
+      calls,
+      errors: Math.round(calls * errorRatio),
+      duration_mean_ns: p50 * 1.2,
+      duration_p50_ns: Math.round(p50),
+      duration_p90_ns: Math.round(p50 * 2.1),
+      duration_p99_ns: Math.round(p50 * 6.4),
+    };
+  };
+  const edges = [
+    ...Object.entries(EDGES).flatMap(([caller, callees]) =>
+      callees.map((callee) => edge(caller, callee, 'service', 'rpc', callee === 'payment' ? 0.11 : 0.0004)),
+    ),
+    edge('payment', 'checkout', 'service', 'rpc', 0),
+    edge('payment', 'gateway.cards.example', 'peer', 'rpc', 0.12),
+    edge('checkout', 'orders', 'peer', 'messaging', 0),
+    ...['catalog', 'inventory', 'payment'].map((caller) => edge(caller, 'postgresql', 'peer', 'database', 0)),
+  ];
+  const end = Math.ceil(Date.now() / 60e3) * 60e3;
+  return {
+    start_time: new Date(end - 3600e3).toISOString(),
+    end_time: new Date(end).toISOString(),
+    nodes: SERVICES.map((name) => ({ name, kind: 'service' })),
+    edges: edges
+      .filter((one) => !service || one.caller === service || one.callee === service)
+      .sort((a, b) => b.calls - a.calls),
+    receipt: receipt(),
+  };
+}
+
 function span(next, parent, service, name, kind, startNs, durationNs, failed) {
   return {
     span_id: hex(next, 8),

@@ -22,6 +22,28 @@ export interface ServicesAnswer {
   receipt: Receipt;
 }
 
+export interface GraphEdge {
+  caller: string;
+  callee: string;
+  /** `service`, or `peer`: known by its callers only. */
+  callee_kind: string;
+  /** `rpc`, `messaging`, `database`. */
+  connection: string;
+  calls: number;
+  errors: number;
+  duration_mean_ns: number;
+  duration_p50_ns: number | null;
+  duration_p90_ns: number | null;
+  duration_p99_ns: number | null;
+}
+export interface GraphAnswer {
+  start_time: string;
+  end_time: string;
+  nodes: { name: string; kind: string }[];
+  edges: GraphEdge[];
+  receipt: Receipt;
+}
+
 export interface TraceSummary {
   trace_id: string;
   root_service: string | null;

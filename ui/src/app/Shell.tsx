@@ -33,6 +33,7 @@ const PLACES: { title: string; places: Place[] }[] = [
   {
     title: 'Signals',
     places: [
+      { name: 'Service graph', path: '/services/graph', icon: 'graph', key: 'g' },
       { name: 'Traces', path: '/traces', icon: 'traces', key: 't' },
       { name: 'Logs', path: '/logs', icon: 'logs', key: 'l' },
       { name: 'Metrics', path: '/metrics', icon: 'metrics', key: 'm' },
@@ -93,7 +94,7 @@ function Sidebar() {
                   <a
                     href={href(place.path)}
                     aria-current={here.startsWith(place.path) ? 'page' : undefined}
-                    data-testid={`nav-${place.path.slice(1)}`}
+                    data-testid={`nav-${place.path.slice(1).replaceAll('/', '-')}`}
                   >
                     <Icon name={place.icon} />
                     <span>{place.name}</span>

@@ -26,6 +26,7 @@ const ROUTES: Route[] = [
   { pattern: /^\/incidents\/(.+)$/, load: () => import('../incidents/IncidentPage') },
   { pattern: /^\/dashboards\/?$/, load: () => import('../dashboards/DashboardsPage') },
   { pattern: /^\/dashboards\/(.+)$/, load: () => import('../dashboards/DashboardPage') },
+  { pattern: /^\/services(?:\/graph)?\/?$/, load: () => import('../graph/GraphPage') },
   { pattern: /^\/ledger\/?$/, load: () => import('../ledger/LedgerPage') },
 ];
 
