@@ -270,6 +270,28 @@ async function ledger() {
   await shot('ledger');
 }
 
+async function storage() {
+  say('how much disk that takes');
+  await id('nav-storage').click();
+  await see(page.locator('[data-testid="storage-row"][data-table="spans"]'), 'the table of spans');
+  const spans = await page.locator('[data-testid="storage-row"][data-table="spans"]').innerText();
+  assert.match(spans, /[1-9][\d,]+\s[\s\S]*(KiB|MiB)[\s\S]*7 d[\s\S]*\/h/, 'rows, bytes, retention and growth');
+  assert.match(await id('storage-sum').innerText(), /All tables/);
+  assert.match(await id('storage-room').innerText(), /iB$/, 'how much is free');
+  const forecast = id('storage-forecast');
+  assert.notEqual(await forecast.getAttribute('data-tone'), 'unknown', await forecast.innerText());
+  await shot('storage');
+}
+
+async function help() {
+  say('every page in the help');
+  await page.keyboard.press('?');
+  const keys = page.locator('dialog[open]');
+  await see(keys, 'the keys');
+  for (const name of ['Go to Service graph', 'Go to Storage']) await see(keys.getByText(name), name);
+  await page.keyboard.press('Escape');
+}
+
 async function inTheDark() {
   say('the same in the dark');
   await page.emulateMedia({ colorScheme: 'dark' });
@@ -279,6 +301,12 @@ async function inTheDark() {
   await page.goto(`${base}/traces/${slowTrace}`);
   await see(id('span-row'), 'the waterfall');
   await shot('trace-dark');
+  await page.goto(`${base}/services/graph`);
+  await see(id('call-row'), 'who calls whom');
+  await shot('service-graph-dark');
+  await page.goto(`${base}/storage`);
+  await see(id('storage-row'), 'the tables');
+  await shot('storage-dark');
 }
 
 try {
@@ -288,6 +316,8 @@ try {
   await metricsAndDashboards();
   await serviceGraph();
   await ledger();
+  await storage();
+  await help();
   await inTheDark();
   assert.deepEqual(complaints, [], 'the browser complained');
   say('all seen');

@@ -128,6 +128,8 @@ function answer(path, q) {
       return id ? slo.incident(id.replace('/acknowledge', ''), ALL) : slo.incidents(q.get('state'), ALL);
     case 'dashboards':
       return id ? slo.dashboard(id) : slo.dashboards();
+    case 'storage':
+      return seed.storageAnswer();
     case 'ledger':
       return slo.ledger();
     default:

@@ -95,6 +95,35 @@ export function graphAnswer(service) {
   };
 }
 
+export function storageAnswer() {
+  const GIB = 1024 ** 3;
+  const table = (name, days, gib, index_gib = 0) => ({
+    table: name,
+    segments: Math.ceil(gib * 3),
+    rows: Math.round(gib * 31e6),
+    data_bytes: Math.round(gib * GIB),
+    index_bytes: Math.round(index_gib * GIB),
+    oldest: new Date(Date.now() - Math.min(days, 6.4) * 86_400e3).toISOString(),
+    newest: new Date(Date.now() - 40e3).toISOString(),
+    kept_hours: days * 24,
+    bytes_per_hour: Math.round(((gib + index_gib) * GIB) / 154),
+    freed_in_24h_bytes: days === 7 ? Math.round((gib * GIB) / 7) : 0,
+  });
+  return {
+    at: new Date(Date.now() - 3000).toISOString(),
+    disk: { free_bytes: 22 * GIB, reserved_bytes: GIB / 4 },
+    full_in_hours: 77,
+    tables: [
+      table('spans', 7, 19.2),
+      table('logs', 7, 11.3, 2.1),
+      table('traces', 7, 1.8),
+      table('metrics_10s', 32, 2.7),
+      table('edges', 32, 0.04),
+    ],
+    receipt: receipt({ segments_total: 0, segments_read: 0, rows_scanned: 0, hot_rows: 0 }),
+  };
+}
+
 function span(next, parent, service, name, kind, startNs, durationNs, failed) {
   return {
     span_id: hex(next, 8),
@@ -182,6 +211,7 @@ function measure(spans) {
 function setBack(spans, service, ns) {
   for (const one of spans.filter((span) => span.service_name === service)) {
     one.start_time_unix_nano = String(BigInt(one.start_time_unix_nano) - BigInt(ns));
+    for (const event of one.events) event.time_unix_nano = String(BigInt(event.time_unix_nano) - BigInt(ns));
     one.clock_offset_ns = ns;
   }
 }

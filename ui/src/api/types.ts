@@ -290,6 +290,29 @@ export interface Dashboard extends DashboardInfo {
   panels: Panel[];
 }
 
+export interface TableUsage {
+  table: string;
+  segments: number;
+  rows: number;
+  data_bytes: number;
+  index_bytes: number;
+  oldest: string | null;
+  newest: string | null;
+  kept_hours: number;
+  bytes_per_hour: number;
+  freed_in_24h_bytes: number;
+}
+export interface StorageAnswer {
+  /** Null when the collector did not answer: then nothing below is known. */
+  at: string | null;
+  tables: TableUsage[];
+  /** Of all tenants, as the forecast. */
+  disk: { free_bytes: number; reserved_bytes: number } | null;
+  /** Null when that is not within a year, or no disk is known. */
+  full_in_hours: number | null;
+  receipt: Receipt;
+}
+
 export interface LedgerRow {
   signal: string;
   received: number;

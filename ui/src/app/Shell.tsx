@@ -40,7 +40,13 @@ const PLACES: { title: string; places: Place[] }[] = [
       { name: 'Dashboards', path: '/dashboards', icon: 'dashboards', key: 'd' },
     ],
   },
-  { title: 'Pipeline', places: [{ name: 'Ledger', path: '/ledger', icon: 'ledger', key: 'e' }] },
+  {
+    title: 'Pipeline',
+    places: [
+      { name: 'Ledger', path: '/ledger', icon: 'ledger', key: 'e' },
+      { name: 'Storage', path: '/storage', icon: 'storage', key: 'o' },
+    ],
+  },
 ];
 
 export function Shell() {

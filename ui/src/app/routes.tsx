@@ -28,6 +28,7 @@ const ROUTES: Route[] = [
   { pattern: /^\/dashboards\/(.+)$/, load: () => import('../dashboards/DashboardPage') },
   { pattern: /^\/services(?:\/graph)?\/?$/, load: () => import('../graph/GraphPage') },
   { pattern: /^\/ledger\/?$/, load: () => import('../ledger/LedgerPage') },
+  { pattern: /^\/storage\/?$/, load: () => import('../storage/StoragePage') },
 ];
 
 const loaded = new Map<Route, Page>();

@@ -49,7 +49,7 @@ export default function GraphPage() {
       <Answer query={query} what="the service graph">
         {(answer) => (
           <section class="card" aria-label="Service graph">
-            <header class="graph-head">
+            <header class="wraps">
               <h2>{plural(calls.length, 'edge')}</h2>
               <p class="muted small-text grow" data-testid="graph-time">
                 {covered(answer)}

@@ -15,7 +15,7 @@ export function receiptText(receipt: ReceiptData): string {
 
 /** Answers from a component's own state read nothing: figures of zero would only make readers wonder. */
 function isFromMemory(receipt: ReceiptData): boolean {
-  return !receipt.segments_total && !receipt.rows_scanned && !receipt.hot_rows && !receipt.elapsed_ms;
+  return !receipt.segments_total && !receipt.rows_scanned && !receipt.hot_rows;
 }
 
 export function Receipt({ receipt }: { receipt: ReceiptData | undefined | null }) {
