@@ -233,6 +233,8 @@ async function metricsAndDashboards() {
 
 async function serviceGraph() {
   say('who calls whom');
+  await page.goto(base);
+  await see(id('nav-services-graph'), 'the pages');
   await page.keyboard.press('g');
   await page.keyboard.press('g');
   await page.waitForURL('**/services/graph**');

@@ -6,12 +6,11 @@ import { ServiceName } from '../parts/Badges';
 import { Icon } from '../parts/Icon';
 import { count, nanos, percent } from '../time/format';
 import { type Call, connectionName, FAILING_RATIO, isFailing, rate, type Sketch, sketch, tracesPatch } from './calls';
+import { labelSpots } from './labels';
 import { draw, NODE_HEIGHT, NODE_WIDTH, pathOf, type Picture, type Point } from './layout';
 
 /** With more lines than this, numbers beside them would cover each other. */
 const MOST_LABELS = 40;
-/** Where along the last piece of a line. */
-const LABEL_AT = 0.66;
 
 export function Drawing({ calls, service }: { calls: Call[]; service: string }) {
   const sketched = useMemo(() => sketch(calls), [calls]);
@@ -77,7 +76,14 @@ function Peer({ name }: { name: string }) {
 
 function Lines({ sketched, picture, hot }: { sketched: Sketch; picture: Picture; hot: number }) {
   const most = sketched.calls.reduce((highest, call) => Math.max(highest, call.calls), 1);
-  const isLabelled = sketched.calls.length <= MOST_LABELS;
+  const spots = useMemo(() => {
+    if (sketched.calls.length > MOST_LABELS) return [];
+    return labelSpots(sketched.calls.map((call, at) => ({ points: picture.lines[at], hasErrors: isFailing(call) })));
+  }, [picture]);
+  const dim = (at: number) => {
+    const { from, to } = sketched.arcs[at];
+    return hot >= 0 && from !== hot && to !== hot ? 'dim' : '';
+  };
   return (
     <svg width={picture.width} height={picture.height} aria-hidden="true">
       <defs>
@@ -87,11 +93,10 @@ function Lines({ sketched, picture, hot }: { sketched: Sketch; picture: Picture;
       {sketched.calls.map((call, at) => {
         const { from, to } = sketched.arcs[at];
         const path = from === to ? loop(picture.nodes[from]) : pathOf(picture.lines[at]);
-        const dim = hot >= 0 && from !== hot && to !== hot;
         return (
           <g
             key={call.id}
-            class={`graph-line ${isFailing(call) ? 'failing' : ''} ${dim ? 'dim' : ''}`}
+            class={`graph-line ${isFailing(call) ? 'failing' : ''} ${dim(at)}`}
             data-testid="graph-line"
             onClick={() => navigate(href('/traces', tracesPatch(call)))}
           >
@@ -103,7 +108,16 @@ function Lines({ sketched, picture, hot }: { sketched: Sketch; picture: Picture;
               style={{ strokeWidth: `${1.25 + 2.25 * (Math.log1p(call.calls) / Math.log1p(most))}px` }}
               marker-end={`url(#${isFailing(call) ? 'arrow-failing' : 'arrow'})`}
             />
-            {isLabelled && from !== to && <Label call={call} points={picture.lines[at]} />}
+          </g>
+        );
+      })}
+      {/* Over all lines, so that none strikes them out. */}
+      {sketched.calls.map((call, at) => {
+        const spot = spots[at];
+        if (!spot) return null;
+        return (
+          <g key={call.id} class={`graph-label ${dim(at)}`}>
+            <Label call={call} spot={spot} isBack={isBack(picture.lines[at])} />
           </g>
         );
       })}
@@ -135,20 +149,17 @@ function loop({ x, y }: Point): string {
   return `M ${right} ${top} C ${right} ${top - 20} ${right - 28} ${top - 20} ${right - 28} ${top - 1}`;
 }
 
-/** Calls above the line, errors below, nearer to the callee: there lines from one caller are apart. */
-function Label({ call, points }: { call: Call; points: Point[] }) {
-  const [before, end] = [points[points.length - 2], points[points.length - 1]];
-  const x = before.x + (end.x - before.x) * LABEL_AT;
-  const y = before.y + (end.y - before.y) * ease(LABEL_AT);
+/** Calls above the line, errors below. */
+function Label({ call, spot, isBack }: { call: Call; spot: Point; isBack: boolean }) {
   // Lines that go back run below their neighbours.
-  const isBack = end.x < before.x;
+  const shift = isBack ? 20 : 0;
   return (
     <>
-      <text x={x} y={isBack ? y + 14 : y - 6} text-anchor="middle">
+      <text x={spot.x} y={spot.y - 6 + shift} text-anchor="middle">
         {`${rate(call.perSecond)} /s`}
       </text>
       {isFailing(call) && (
-        <text class="bad-text" x={x} y={isBack ? y + 27 : y + 14} text-anchor="middle">
+        <text class="bad-text" x={spot.x} y={spot.y + (isBack ? 27 : 14)} text-anchor="middle">
           {`✕ ${percent(call.errorRatio)}`}
         </text>
       )}
@@ -156,8 +167,7 @@ function Label({ call, points }: { call: Call; points: Point[] }) {
   );
 }
 
-/** How far up a line has come at a share of its way across. */
-const ease = (share: number) => share * share * (3 - 2 * share);
+const isBack = (points: Point[]) => points[0].x > points[points.length - 1].x;
 
 function summary(call: Call): string {
   return [

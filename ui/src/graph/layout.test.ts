@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { labelSpots } from './labels';
 import { type Arc, backArcs, draw, layersOf, NODE_HEIGHT, NODE_WIDTH, pathOf } from './layout';
 
 /** `a>b b>c` as arcs; nodes are letters in order. */
@@ -84,6 +85,20 @@ describe('draw', () => {
       expect([x >= 0, y >= 0, x <= picture.width, y <= picture.height]).toEqual([true, true, true, true]);
     }
   });
+});
+
+it('numbers beside lines do not cover each other while there is room', () => {
+  const line = (from: number, to: number, hasErrors = false) => ({
+    points: [
+      { x: 0, y: from },
+      { x: 150, y: to },
+    ],
+    hasErrors,
+  });
+  const [one, other, none] = labelSpots([line(0, 60, true), line(60, 0), { points: [], hasErrors: false }]);
+  expect(none).toBeNull();
+  if (!one || !other) throw new Error('both have a spot');
+  expect(Math.abs(one.x - other.x) >= 60 || Math.abs(one.y - other.y) >= 17).toBe(true);
 });
 
 it('a path is level where it starts and ends', () => {

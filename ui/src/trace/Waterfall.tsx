@@ -35,7 +35,6 @@ export function Waterfall(props: WaterfallProps) {
   const { layout, rows, selected, view } = props;
   const box = useRef<HTMLDivElement>(null);
   const bars = useRef<HTMLCanvasElement>(null);
-  const axis = useRef<HTMLCanvasElement>(null);
   const pane = useRef<HTMLDivElement>(null);
   const [size, setSize] = useState({ width: 0, height: 0 });
   const [top, setTop] = useState(0);
@@ -55,9 +54,6 @@ export function Waterfall(props: WaterfallProps) {
     if (bars.current && size.width > 0)
       paintBars(bars.current, { layout, rows, first, offsetPx, selected, view, ...size });
   }, [layout, rows, top, view, size, scheme]);
-  useLayoutEffect(() => {
-    if (axis.current && size.width > 0) paintAxis(axis.current, view, size.width);
-  }, [view, size.width, scheme]);
   useEffect(() => {
     const element = box.current;
     const row = rows.indexOf(selected);
@@ -73,15 +69,7 @@ export function Waterfall(props: WaterfallProps) {
     shown.push(row);
   return (
     <div class="waterfall">
-      <div class="waterfall-head">
-        <div>
-          Service and operation
-          <span class="legend" title="The spans that the request waited for, one after the other: underlined below">
-            <Icon name="critical" /> on the critical path
-          </span>
-        </div>
-        <canvas ref={axis} style={{ height: `${AXIS_PX}px` }} aria-hidden="true" />
-      </div>
+      <Head view={view} width={size.width} />
       <div
         class="waterfall-scroll"
         ref={box}
@@ -106,6 +94,25 @@ export function Waterfall(props: WaterfallProps) {
           </div>
         </div>
       </div>
+    </div>
+  );
+}
+
+function Head({ view, width }: { view: View; width: number }) {
+  const axis = useRef<HTMLCanvasElement>(null);
+  const scheme = schemeTick.value;
+  useLayoutEffect(() => {
+    if (axis.current && width > 0) paintAxis(axis.current, view, width);
+  }, [view, width, scheme]);
+  return (
+    <div class="waterfall-head">
+      <div>
+        Service and operation
+        <span class="legend" title="The spans that the request waited for, one after the other: underlined below">
+          <Icon name="critical" /> on the critical path
+        </span>
+      </div>
+      <canvas ref={axis} style={{ height: `${AXIS_PX}px` }} aria-hidden="true" />
     </div>
   );
 }
