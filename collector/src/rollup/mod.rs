@@ -338,6 +338,8 @@ impl Rollups {
             self.slots.iter().for_each(|slot| *self.by_metric.entry(slot.metric_hash).or_default() += 1);
         }
         self.slots.iter_mut().for_each(|slot| slot.newest = NONE);
+        // Resources go with their last series.
+        self.derived_from.retain(|_, resource| Arc::strong_count(resource) > 1);
         Ok(frozen)
     }
 }

@@ -220,6 +220,18 @@ impl StoreError {
         }
     }
 
+    /// The store says that it has no such object.
+    pub(crate) fn is_absent(&self) -> bool {
+        let object = match self {
+            StoreError::Object(error) => Some(error),
+            StoreError::Parquet { source: parquet::errors::ParquetError::External(source), .. } => {
+                source.downcast_ref()
+            }
+            _ => None,
+        };
+        matches!(object, Some(object_store::Error::NotFound { .. }))
+    }
+
     pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> StoreError {
         StoreError::Io { path: path.display().to_string(), source }
     }

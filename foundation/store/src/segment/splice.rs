@@ -135,11 +135,17 @@ impl Splice {
     ///
     /// # Errors
     /// Faults of the object store.
-    pub(crate) async fn finish(mut self, table: &Table) -> Result<SegmentFile, StoreError> {
-        let footer = self.file.finish().map_err(|error| StoreError::parquet(&self.stem, error))?;
-        let bytes = std::mem::take(self.file.inner_mut());
-        let index = (!self.index.is_empty()).then(|| join(&self.index));
-        store(table, &self.stem, Encoded { bytes, layout: self.layout, footer, index }, self.rows_per_page).await
+    pub(crate) async fn finish(self, table: &Table) -> Result<SegmentFile, StoreError> {
+        let Splice { stem, layout, mut file, index, rows_per_page, .. } = self;
+        let work = tokio::task::spawn_blocking(move || {
+            let footer = file.finish()?;
+            let bytes = std::mem::take(file.inner_mut());
+            let index = (!index.is_empty()).then(|| join(&index));
+            Ok(Encoded { bytes, layout, footer, index })
+        });
+        let encoded = work.await.map_err(|error| StoreError::background(&error))?;
+        let encoded = encoded.map_err(|error| StoreError::parquet(&stem, error))?;
+        store(table, &stem, encoded, rows_per_page).await
     }
 }
 

@@ -111,7 +111,9 @@ impl ColumnBounds {
         let mut bounds = ColumnBounds { min: None, max: None, nulls: 0 };
         for group in footer.row_groups() {
             let chunk = group.columns().iter().find(|chunk| chunk.column_path().parts() == [column]);
-            let Some(stats) = chunk.and_then(|chunk| chunk.statistics()) else { continue };
+            let Some(stats) = chunk.and_then(|chunk| chunk.statistics()) else {
+                return ColumnBounds { min: None, max: None, nulls: 0 };
+            };
             bounds.nulls += stats.null_count_opt().unwrap_or(0);
             let (low, high) = chunk_bounds(stats, kind);
             if stats.null_count_opt() != Some(group.num_rows() as u64) && (low.is_none() || high.is_none()) {

@@ -227,7 +227,12 @@ impl Table {
         error: StoreError,
         skip: &mut HashSet<String>,
     ) -> Result<Option<Compacted>, StoreError> {
-        if error.class() != ErrorClass::Corrupt {
+        // What a store elsewhere does not answer it may answer later; what a local file does not hold is gone.
+        let may_pass = match self.inner.shared.remote.is_some() {
+            true => error.may_pass() && !error.is_absent(),
+            false => error.class() != ErrorClass::Corrupt && !matches!(error, StoreError::Object(_)),
+        };
+        if may_pass {
             return Err(error);
         }
         tracing::warn!(table = %self.inner.log.table, segment = path, %error, "damaged segment is not compacted");

@@ -154,6 +154,43 @@ async fn a_damaged_or_missing_index_is_built_anew_for_the_merger() {
     assert_eq!(damage(&table).await, Vec::new());
 }
 
+/// Scenario: a file of an index is gone, one is cut. Guarantees: the merger has a whole one.
+#[tokio::test]
+async fn an_index_that_cannot_be_read_does_not_stop_the_merger() {
+    let scene = Scene::new();
+    let table = three(&scene).await;
+    let segments = table.snapshot().await.unwrap().segments;
+    let path = |at: usize| file(&scene, &segments[at].index.as_ref().unwrap().path);
+    std::fs::remove_file(path(0)).unwrap();
+    let whole = std::fs::read(path(2)).unwrap();
+    std::fs::write(path(2), &whole[..whole.len() / 2]).unwrap();
+    let merged = merge(&table).await;
+    let found = merged.search(&BodyQuery::Word("word2".into())).await;
+    assert_eq!((found.rows, found.damage), (RowChoice::Ranges(vec![2 * ROWS..3 * ROWS]), None));
+    assert_eq!(damage(&table).await, Vec::new());
+}
+
+/// Scenario: a segment is gone, another is cut, while their footers are in memory. Guarantees: they do not stop the others.
+#[tokio::test]
+async fn segments_that_are_gone_or_cut_are_left_alone() {
+    let scene = Scene::new();
+    let table = three(&scene).await;
+    publish(&table, lines(3), 4 * ROWS).await;
+    let segments = table.snapshot().await.unwrap().segments;
+    for segment in segments.iter() {
+        Segment::new(table.clone(), Arc::clone(segment)).footer().await.unwrap();
+    }
+    std::fs::remove_file(file(&scene, &segments[0].path)).unwrap();
+    let whole = std::fs::read(file(&scene, &segments[2].path)).unwrap();
+    std::fs::write(file(&scene, &segments[2].path), &whole[..whole.len() / 2]).unwrap();
+    let mut skip = HashSet::new();
+    while skip.len() < 2 {
+        assert_eq!(table.compact(&options(), &mut skip).await.unwrap(), None);
+    }
+    assert_eq!(skip, HashSet::from([segments[0].path.clone(), segments[2].path.clone()]));
+    assert_eq!(table.compact(&options(), &mut skip).await.unwrap().unwrap().segments, 2, "the others are merged");
+}
+
 /// Scenario: a large segment among small ones. Guarantees: the small ones become one row group, the large one is left.
 #[tokio::test]
 async fn small_segments_are_merged_among_themselves_first() {

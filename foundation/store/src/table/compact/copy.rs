@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::ObjectStore;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
 use super::CompactOptions;
 use crate::index::checked_parts;
@@ -41,7 +43,9 @@ pub(super) async fn plan(
         if input.bytes < footer.num_row_groups() as u64 * options.splice_bytes {
             small.push(Arc::clone(input));
         }
-        fit &= can_splice(table.name(), &footer);
+        // Without checksums or page index it was written by another writer, or an older version: decoding tells damage.
+        let is_known = !input.checksums.is_empty() && footer.offset_index().is_some();
+        fit &= is_known && can_splice(table.name(), &footer);
     }
     Ok(match small.len() {
         2.. => Plan::Rewrite(small),
@@ -73,29 +77,44 @@ pub(super) async fn splice(
 }
 
 async fn read(table: &Table, input: &Arc<SegmentMeta>, options: &SegmentOptions) -> Result<Spliced, StoreError> {
-    let segment = Segment::new(table.clone(), Arc::clone(input));
-    let footer = segment.footer().await?;
     let bytes = whole(table, &input.path, input.bytes).await?;
-    let checked = bytes.clone();
-    let found = tokio::task::spawn_blocking(move || checksums(&checked));
-    let found = found.await.map_err(|error| StoreError::background(&error))?;
-    if !input.checksums.is_empty() && found != input.checksums {
-        let damage = ParquetError::General("not the bytes that its checksums are of".to_owned());
-        return Err(StoreError::parquet(&input.path, damage));
-    }
-    let index = if options.index { index_parts(table, &segment, options.index_page_rows).await? } else { Vec::new() };
+    let (checked, wanted) = (bytes.clone(), Arc::clone(&input.checksums));
+    let footer = tokio::task::spawn_blocking(move || checked_footer(&checked, &wanted));
+    let footer = footer.await.map_err(|error| StoreError::background(&error))?;
+    let footer = footer.map_err(|error| StoreError::parquet(&input.path, error))?;
+    let index = match options.index {
+        true => {
+            let segment = Segment::new(table.clone(), Arc::clone(input));
+            index_parts(table, &segment, options.index_page_rows.max(1)).await?
+        }
+        false => Vec::new(),
+    };
     Ok(Spliced { bytes, footer, index })
+}
+
+/// The footer of a file that has these checksums, with all that a copy takes over.
+fn checked_footer(bytes: &Bytes, wanted: &[u32]) -> Result<Arc<ParquetMetaData>, ParquetError> {
+    if *checksums(bytes) != *wanted {
+        return Err(ParquetError::General("not the bytes that its checksums are of".to_owned()));
+    }
+    let options =
+        ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required).with_encoding_stats_as_mask(false);
+    Ok(Arc::clone(ArrowReaderMetadata::load(bytes, options)?.metadata()))
 }
 
 /// The parts of the index; built anew where there is none that can be used.
 async fn index_parts(table: &Table, segment: &Segment, page_rows: u32) -> Result<Vec<(u64, Bytes)>, StoreError> {
     let meta = segment.meta();
     if let Some(index) = meta.index.as_ref().filter(|index| index.rows_per_page == page_rows) {
-        let (file, rows) = (whole(table, &index.path, index.bytes).await?, meta.rows);
-        let parts = tokio::task::spawn_blocking(move || checked_parts(&file, rows, page_rows));
+        let (file, rows) = (whole(table, &index.path, index.bytes).await, meta.rows);
+        let parts = tokio::task::spawn_blocking(move || {
+            checked_parts(&file.map_err(|error| error.to_string())?, rows, page_rows)
+        });
         match parts.await.map_err(|error| StoreError::background(&error))? {
             Ok(parts) => return Ok(parts),
-            Err(reason) => tracing::warn!(index = %index.path, %reason, "damaged index is built anew for a merger"),
+            Err(reason) => {
+                tracing::warn!(index = %index.path, %reason, "index cannot be read: built anew for a merger")
+            }
         }
     }
     Ok(vec![(meta.rows, build_index(segment, page_rows).await?.into())])
