@@ -78,6 +78,7 @@ pub fn router(options: QueryOptions, parts: QueryParts) -> Router {
         .route("/api/v1/traces", get(traces::search))
         .route("/api/v1/traces/{trace_id}", get(traces::by_id))
         .route("/api/v1/logs", get(logs::search))
+        .route("/api/v1/logs/facets", get(logs::facets))
         .route("/api/v1/metrics", get(metrics::list))
         .route("/api/v1/metrics/range", get(metrics::range))
         .route("/api/v1/metrics/labels", get(metrics::labels))

@@ -225,6 +225,29 @@ async fn log_search_matches_as_the_language_says() {
 }
 
 #[tokio::test]
+async fn facets_are_those_of_the_search() {
+    let fixture = fixture().await;
+    let app = app(&fixture);
+    let all = get(&app, "/logs?query=").await;
+    let answer = get(&app, "/logs/facets").await;
+    assert_eq!((&answer["records"], &answer["complete"]), (&all["matched"], &json!(true)));
+    let of = |answer: &Value, key: &str| {
+        let facet = answer["facets"].as_array().unwrap().iter().find(|facet| facet["key"] == key).cloned();
+        facet.unwrap_or_else(|| panic!("no {key}: {answer}"))
+    };
+    let services = of(&answer, "service");
+    for value in services["values"].as_array().unwrap() {
+        let name = value["value"].as_str().unwrap();
+        let found = get(&app, &format!("/logs?query=service:{name}")).await;
+        assert_eq!(value["records"], found["matched"], "{name}");
+    }
+    let one = get(&app, "/logs/facets?severity=warn&limit=1").await;
+    assert_eq!((&one["records"], &one["complete"]), (&json!(1), &json!(false)));
+    assert_eq!(of(&one, "severity")["values"], json!([{ "value": "WARN", "records": 1 }]));
+    refused(&app, "/logs/facets?querry=x", StatusCode::BAD_REQUEST, "unknown parameter").await;
+}
+
+#[tokio::test]
 async fn log_search_is_ordered_and_limited() {
     let app = app(&fixture().await);
     let newest = get(&app, "/logs?limit=2").await;

@@ -29,13 +29,13 @@ pub(crate) const COLUMNS: &[&str] = &[
 ];
 
 /// One log record or work-unit event.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct LogRecord {
     time: String,
     #[serde(rename = "time_unix_nano", serialize_with = "as_text")]
     pub(crate) time_ns: i64,
-    service_name: String,
-    severity: String,
+    pub(crate) service_name: String,
+    pub(crate) severity: String,
     severity_number: i32,
     body: String,
     event_name: Option<String>,
@@ -43,7 +43,7 @@ pub(crate) struct LogRecord {
     span_id: Option<String>,
     correlation_id: Option<String>,
     scope_name: Option<String>,
-    attributes: Map<String, Value>,
+    pub(crate) attributes: Map<String, Value>,
     resource_attributes: Map<String, Value>,
     #[serde(skip)]
     pub(crate) log_offset: i64,
@@ -54,6 +54,12 @@ fn as_text<S: serde::Serializer>(value: &i64, serializer: S) -> Result<S::Ok, S:
 }
 
 impl LogRecord {
+    #[cfg(test)]
+    pub(super) fn sample(service: &str, severity: &str, attributes: Map<String, Value>) -> LogRecord {
+        let (service_name, severity) = (service.to_owned(), severity.to_owned());
+        LogRecord { service_name, severity, attributes, ..LogRecord::default() }
+    }
+
     /// All records of a batch that has [`COLUMNS`].
     pub(crate) fn all_of(batch: &RecordBatch) -> Result<Vec<LogRecord>, QueryError> {
         let (time, log_offset) = (longs(batch, "time_unix_nano")?, longs(batch, "log_offset")?);

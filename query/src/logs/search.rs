@@ -38,19 +38,19 @@ enum Order {
 }
 
 /// Everything a search asks for.
-struct Search {
+pub(super) struct Search {
     plan: SearchPlan,
     trace_id: Option<TraceId>,
-    range: TimeRange,
-    limit: usize,
+    pub(super) range: TimeRange,
+    pub(super) limit: usize,
     order: Order,
     /// Whether to count all matches; without, the search stops at the newest `limit`.
-    volume: bool,
+    pub(super) volume: bool,
 }
 
 pub(crate) async fn search(asked: Asked) -> Result<Response, QueryError> {
     let Asked { app, tenant, params, .. } = &asked;
-    let search = Search::parse(app, params)?;
+    let search = Search::parse(app, params, DEFAULT_LIMIT)?;
     let mut receipt = Receipt::new();
 
     let mut volume = None;
@@ -75,7 +75,7 @@ pub(crate) async fn search(asked: Asked) -> Result<Response, QueryError> {
 }
 
 impl Search {
-    fn parse(app: &App, params: &Params) -> Result<Search, QueryError> {
+    pub(super) fn parse(app: &App, params: &Params, default_limit: usize) -> Result<Search, QueryError> {
         let single =
             ["query", "service", "severity", "trace_id", "correlation_id", "start", "end", "limit", "order", "volume"];
         params.check(&single, &[])?;
@@ -113,7 +113,7 @@ impl Search {
             plan: SearchPlan::of(Expr::And(all)),
             trace_id,
             range: params.range(&*app.clock)?,
-            limit: params.limit(DEFAULT_LIMIT, app.options.max_rows)?,
+            limit: params.limit(default_limit, app.options.max_rows)?,
             order,
             volume: params.flag("volume")?.unwrap_or(true),
         })
@@ -192,7 +192,7 @@ async fn count(app: &App, tenant: &TenantId, search: &Search, receipt: &mut Rece
 }
 
 /// The records themselves, in order, at most `limit`.
-async fn records(
+pub(super) async fn records(
     app: &App,
     tenant: &TenantId,
     search: &Search,

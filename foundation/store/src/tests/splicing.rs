@@ -1,6 +1,7 @@
 //! Merging large segments without decoding them: everything that readers, other engines and checks look at is as before.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,6 +56,10 @@ fn flip_byte(path: &Path, at: usize) {
     std::fs::write(path, bytes).unwrap();
 }
 
+fn only(rows: Range<u64>) -> RowChoice {
+    RowChoice::Ranges([rows].into())
+}
+
 async fn damage(table: &Table) -> Vec<crate::Finding> {
     table.verify(&VerifyOptions::default()).await.unwrap().damage
 }
@@ -78,7 +83,7 @@ async fn a_merger_of_copies_has_rows_pages_bounds_and_index_of_its_inputs() {
     // The last page of the index of each input has 20 rows.
     let word = |word: &str| BodyQuery::Word(word.to_owned());
     let found = merged.search(&word("word1")).await;
-    assert_eq!((found.rows, found.damage), (RowChoice::Ranges(vec![ROWS..2 * ROWS]), None));
+    assert_eq!((found.rows, found.damage), (only(ROWS..2 * ROWS), None));
     let found = merged.search(&word("shop1")).await.rows;
     let last_pages = [1_200..1_220, 2_420..2_440, 3_640..3_660].to_vec();
     assert_eq!(found, RowChoice::Ranges(last_pages), "the pages of each part begin with it");
@@ -86,7 +91,7 @@ async fn a_merger_of_copies_has_rows_pages_bounds_and_index_of_its_inputs() {
 
     let at = |row: u64| UnixNanos(START.0 + row * 1_000);
     let pages = merged.pages_in(TimeRange { start: at(ROWS + 10), end: at(ROWS + 11) }).await.unwrap();
-    assert_eq!(pages, RowChoice::Ranges(vec![ROWS..ROWS + 64]), "times of pages");
+    assert_eq!(pages, only(ROWS..ROWS + 64), "times of pages");
     assert_eq!(damage(&table).await, Vec::new());
 }
 
@@ -99,7 +104,7 @@ async fn copies_of_copies_stay_whole() {
     let merged = merge(&table).await;
     assert_eq!(merged.footer().await.unwrap().num_row_groups(), 12);
     let found = merged.search(&BodyQuery::Word("word3".into())).await;
-    assert_eq!((found.rows, found.damage), (RowChoice::Ranges(vec![3 * ROWS..4 * ROWS]), None));
+    assert_eq!((found.rows, found.damage), (only(3 * ROWS..4 * ROWS), None));
     assert_eq!(damage(&table).await, Vec::new());
 }
 
@@ -114,7 +119,7 @@ async fn bloom_filters_still_tell_where_a_trace_is_not() {
     let merged = merge(&table).await;
     for number in 0..3 {
         let rows = number * 500..(number + 1) * 500;
-        assert_eq!(merged.bloom("trace_id", &trace(number).0).await.unwrap(), RowChoice::Ranges(vec![rows]));
+        assert_eq!(merged.bloom("trace_id", &trace(number).0).await.unwrap(), only(rows));
         let spec = ReadSpec { filters: vec![Filter::trace_id(trace(number))], ..ReadSpec::default() };
         let read: usize = merged.read(&spec).await.unwrap().iter().map(RecordBatch::num_rows).sum();
         assert_eq!(read, 500);
@@ -149,7 +154,7 @@ async fn a_damaged_or_missing_index_is_built_anew_for_the_merger() {
     for number in 0..4 {
         let found = merged.search(&BodyQuery::Word(format!("word{number}"))).await;
         assert_eq!(found.damage, None);
-        assert_eq!(found.rows, RowChoice::Ranges(vec![number * ROWS..(number + 1) * ROWS]));
+        assert_eq!(found.rows, only(number * ROWS..(number + 1) * ROWS));
     }
     assert_eq!(damage(&table).await, Vec::new());
 }
@@ -166,7 +171,7 @@ async fn an_index_that_cannot_be_read_does_not_stop_the_merger() {
     std::fs::write(path(2), &whole[..whole.len() / 2]).unwrap();
     let merged = merge(&table).await;
     let found = merged.search(&BodyQuery::Word("word2".into())).await;
-    assert_eq!((found.rows, found.damage), (RowChoice::Ranges(vec![2 * ROWS..3 * ROWS]), None));
+    assert_eq!((found.rows, found.damage), (only(2 * ROWS..3 * ROWS), None));
     assert_eq!(damage(&table).await, Vec::new());
 }
 
