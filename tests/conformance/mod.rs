@@ -137,7 +137,7 @@ fn text(cell: &Value) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deltalake_polars_and_duckdb_read_all_tables_while_we_write_and_compact() {
-    let arguments = ["--compact-interval-ms", "300"].map(str::to_owned).into();
+    let arguments = ["--compact-interval-ms", "300", "--splice-bytes", "4096"].map(str::to_owned).into();
     let system = System::start(SystemOptions { seal_interval_ms: Some(500), arguments, ..SystemOptions::default() });
     let mut client = Client::new(system.otlp_http(), 11);
     let tenant_dir = system.data_dir().join("tables/default");

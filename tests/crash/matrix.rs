@@ -80,7 +80,8 @@ async fn a_kill_at_each_step_of_retention_changes_nothing() {
 }
 
 fn options() -> SystemOptions {
-    let arguments = ["--compact-interval-ms", "200", "--retention-days", "1", "--retention-check-s", "1"];
+    let arguments =
+        ["--compact-interval-ms", "200", "--splice-bytes", "0", "--retention-days", "1", "--retention-check-s", "1"];
     let arguments = arguments.into_iter().chain(["--self-telemetry", "false"]).map(str::to_owned).collect();
     SystemOptions { seal_interval_ms: Some(150), arguments, ..SystemOptions::default() }
 }

@@ -22,7 +22,7 @@ fn busy(proxy: &Proxy) -> SystemOptions {
     SystemOptions {
         seal_interval_ms: Some(300),
         env: environment(proxy.address),
-        arguments: arguments(&["--compact-interval-ms", "300", "--self-telemetry", "false"]),
+        arguments: arguments(&["--compact-interval-ms", "300", "--splice-bytes", "0", "--self-telemetry", "false"]),
         ..SystemOptions::default()
     }
 }

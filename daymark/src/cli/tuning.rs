@@ -20,6 +20,10 @@ pub(crate) struct CollectorTuning {
     /// How often small segments are looked for, to be merged into large ones.
     #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(100..=86_400_000))]
     pub(crate) compact_interval_ms: u64,
+    /// Segments whose row groups take so many bytes or more, on average, are merged without being decoded: 0 to 1 GiB. Smaller
+    /// row groups are joined into larger ones first.
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, value_parser = clap::value_parser!(u64).range(0..=1 << 30))]
+    pub(crate) splice_bytes: u64,
     /// Agents of one tenant that hold its watermark back. Beyond, a new one takes the place of a silent one; while none is
     /// silent, its data counts as closed on arrival.
     #[arg(long, value_name = "AGENTS", default_value_t = 4_096, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]

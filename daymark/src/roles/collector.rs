@@ -34,6 +34,7 @@ pub(crate) async fn start(
     options.seal_bytes = options.seal_bytes.min(limit / 8);
     options.seal_interval_ms = tuning.seal_interval_ms;
     options.compact_interval_ms = tuning.compact_interval_ms;
+    options.compact.splice_bytes = tuning.splice_bytes;
     options.max_agents = usize::try_from(tuning.max_agents_per_tenant)?;
     options.replay_bytes = tuning.replay_bytes;
     options.read_wait_ms = tuning.read_wait_ms;

@@ -1,7 +1,7 @@
 //! Footers, bloom filters and indexes that were read, kept up to a number of bytes.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What kind of thing a file's entry is.
@@ -59,6 +59,18 @@ impl Cache {
             shrink(&mut entries, self.max_bytes / 4 * 3);
         }
     }
+
+    /// Drops what is kept of these files.
+    pub(crate) fn forget(&self, paths: &HashSet<String>) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut freed = 0;
+        entries.map.retain(|(path, _), entry| {
+            let stays = !paths.contains(path);
+            freed += if stays { 0 } else { entry.bytes };
+            stays
+        });
+        entries.bytes -= freed;
+    }
 }
 
 /// Drops the longest unused entries. A quarter at a time, so that the sort is rare.
@@ -88,5 +100,16 @@ mod tests {
         }
         let kept = (0..100).filter(|i| cache.get::<u64>(&format!("{i}"), Kind::Footer).is_some()).count();
         assert!((5..=10).contains(&kept), "{kept}");
+    }
+
+    #[test]
+    fn what_is_forgotten_makes_room() {
+        let cache = Cache::new(1000);
+        cache.put("a", Kind::Footer, Arc::new(1_u64), 600);
+        cache.put("b", Kind::Footer, Arc::new(2_u64), 300);
+        cache.forget(&HashSet::from(["a".to_owned()]));
+        cache.put("c", Kind::Footer, Arc::new(3_u64), 600);
+        let there = |path| cache.get::<u64>(path, Kind::Footer).is_some();
+        assert_eq!((there("a"), there("b"), there("c")), (false, true, true));
     }
 }

@@ -155,10 +155,15 @@ impl Table {
             bytes_after: bytes(&merger.meta),
         };
         let remove = inputs.iter().map(|input| input.path.clone()).collect();
+        let files =
+            |input: &Arc<SegmentMeta>| [Some(input.path.clone()), input.index.as_ref().map(|index| index.path.clone())];
+        let gone = inputs.iter().flat_map(files).flatten().map(|path| self.path_of(&path).to_string()).collect();
         fault::reach(Step::CompactBeforeCommit);
         match self.apply_change(Change { add: vec![merger], remove, ..Change::default() }).await {
             Ok(_) => {
                 fault::reach(Step::CompactAfterCommit);
+                // Nobody will look for them again.
+                self.inner.shared.cache.forget(&gone);
                 Ok(Some(done))
             }
             // Retention or another compactor was first.
