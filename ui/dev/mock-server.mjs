@@ -4,6 +4,7 @@ import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import * as logs from './mock-logs.mjs';
 import * as slo from './seed-slo.mjs';
 import * as seed from './seed.mjs';
 
@@ -19,7 +20,6 @@ const TYPES = {
 export const BIG = 'b16000000000000000000000000000ff';
 let big = null;
 
-const faultMs = () => slo.FAULT_MS;
 const when = (text, fallback) => (!text ? fallback : /^\d+$/.test(text) ? Number(text) / 1e6 : Date.parse(text));
 function bounds(q) {
   return [when(q.get('start'), Date.now() - 3600e3), when(q.get('end'), Date.now())];
@@ -68,48 +68,6 @@ function trace(id) {
   };
 }
 
-function logs(q) {
-  const [start, end] = bounds(q);
-  const limit = Number(q.get('limit') ?? 100);
-  if (q.get('query') === '(')
-    throw Object.assign(new Error('query: unclosed parenthesis at column 1'), { field: 'query' });
-  const all = seed.logs(start, end, faultMs(), Math.min(limit, 20_000), ALL);
-  const kept = all.filter(
-    (one) =>
-      (!q.get('service') || one.service_name === q.get('service')) &&
-      (!q.get('severity') || one.severity === q.get('severity')) &&
-      (!q.get('query') ||
-        JSON.stringify(one).toLowerCase().includes(q.get('query').toLowerCase().replace(/^\w+:/, ''))),
-  );
-  const step = (end - start) / 60;
-  const volume = Array.from({ length: 60 }, (_, index) => {
-    const at = start + index * step;
-    const hurt = at > faultMs();
-    return {
-      time_unix_ms: Math.round(at),
-      count: Math.round(220 + 60 * Math.sin(index / 6) + (hurt ? 90 : 0)),
-      errors: hurt ? Math.round(70 + 20 * Math.sin(index)) : index % 17 === 0 ? 3 : 0,
-    };
-  });
-  const partial = q.get('service') === 'shipping';
-  return {
-    logs: kept,
-    matched: volume.reduce((sum, one) => sum + one.count, 0),
-    volume,
-    receipt: seed.receipt(
-      partial
-        ? {
-            complete: false,
-            missing: [
-              'collector http://10.0.0.3:14317 could not be reached within 2 s: rows not yet published are missing',
-              'tables/default/logs/01JD8….parquet: checksum of the index is wrong at offset 4096, scanned instead',
-            ],
-          }
-        : { rows_scanned: 118_204, segments_read: 9 },
-    ),
-  };
-}
-
 function answer(path, q) {
   const [, kind, ...rest] = path.split('/');
   const id = decodeURIComponent(rest.join('/'));
@@ -119,7 +77,7 @@ function answer(path, q) {
     case 'traces':
       return id ? trace(id) : traces(q);
     case 'logs':
-      return logs(q);
+      return id === 'facets' ? logs.facets(q, bounds(q), ALL) : logs.logs(q, bounds(q), ALL);
     case 'metrics':
       return id === 'range' ? slo.metricRange(q, bounds(q), ALL) : slo.metrics();
     case 'slos':

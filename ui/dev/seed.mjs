@@ -324,6 +324,29 @@ const BODIES = [
   ['WARN', '<img src=x onerror=alert(1)> is what a hostile client sent as its name'],
 ];
 
+const ROUTES = ['/', '/cart', '/checkout', '/orders/{id}', '/product/{id}', '/search', '/stock/{sku}', '/say "hi"'];
+
+function logAttributes(next, index, bad) {
+  const attributes = {
+    'thread.name': `worker-${Math.ceil(next() * 40)}`,
+    attempt: bad ? 3 : 1,
+    'order.id': String(83_000 + Math.floor(next() * 4000)),
+    'http.route': bad ? '/checkout' : pick(next, ROUTES),
+    'http.request.method': pick(next, ['GET', 'GET', 'GET', 'POST', 'PUT']),
+    'http.response.status_code': bad ? 503 : pick(next, [200, 200, 200, 204, 404]),
+    'customer.tier': pick(next, ['free', 'free', 'pro']),
+    'cache.hit': next() < 0.8,
+    'cloud.region': pick(next, ['eu-central-1', 'eu-west-1', 'us-east-1']),
+    'feature.flag': pick(next, ['', 'new-cart']),
+  };
+  if (bad) attributes['error.type'] = 'GatewayUnavailable';
+  if (index % 9 === 0) attributes['user.agent'] = `Mozilla/5.0 (X11; Linux x86_64) ${'Hostile/9.9 '.repeat(30)}`;
+  if (index % 400 === 0) attributes['db.query.text'] = 'SELECT *\n\tFROM "orders" WHERE id = $1';
+  if (index % 700 === 0) attributes[`<script>alert("${'k'.repeat(300)}")</script>`] = '\u202e<b>txt.exe</b>';
+  if (index % 900 === 0) attributes.level = 'verbose';
+  return attributes;
+}
+
 export function logs(startMs, endMs, faultMs, limit, traces) {
   const next = random(3);
   const out = [];
@@ -345,7 +368,7 @@ export function logs(startMs, endMs, faultMs, limit, traces) {
       trace_id: trace,
       span_id: trace && hex(next, 8),
       correlation_id: next() < 0.2 ? `req-${hex(next, 4)}` : null,
-      attributes: { 'thread.name': 'worker-3', attempt: 2, 'order.id': '83121' },
+      attributes: logAttributes(next, index, bad),
       resource_attributes: { 'service.version': '2.14.0', 'host.name': 'shop-2' },
     });
   }
