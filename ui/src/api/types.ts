@@ -133,6 +133,29 @@ export interface LogsAnswer {
   receipt: Receipt;
 }
 
+export interface FacetValue {
+  value: string | number | boolean;
+  records: number;
+}
+export interface LogFacet {
+  key: string;
+  /** False for the fields `service` and `severity`. */
+  attribute: boolean;
+  /** Of the records looked at, how many have it. */
+  records: number;
+  distinct: number;
+  /** Most frequent first, not all of them. */
+  values: FacetValue[];
+}
+export interface FacetsAnswer {
+  /** How many records were looked at: the newest ones that match. */
+  records: number;
+  /** Whether these are all that match. */
+  complete: boolean;
+  facets: LogFacet[];
+  receipt: Receipt;
+}
+
 export interface MetricInfo {
   name: string;
   kind: string;

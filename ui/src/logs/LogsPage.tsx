@@ -1,5 +1,5 @@
 // Search logs. The URL holds query, filters and range. Older lines are appended on demand, below what is shown.
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import '../styles/trace.css';
 import '../styles/logs.css';
 import { ApiError, apiUrl, call } from '../api/client';
@@ -7,14 +7,17 @@ import type { LogRecord, LogsAnswer, ServicesAnswer } from '../api/types';
 import { useQuery } from '../api/useQuery';
 import { PageHead } from '../app/Shell';
 import { href, params, setParams } from '../app/router';
+import { useShortcuts } from '../app/shortcuts';
 import { Icon } from '../parts/Icon';
 import { CompleteReceipt, PartialReceipt } from '../parts/Receipt';
 import { Answer, Empty } from '../parts/States';
 import { count, plural } from '../time/format';
 import { iso, range, rangeParams, rangeQuery } from '../time/range';
+import { FacetPanel } from './FacetPanel';
+import { isOpen, openPatch } from './facets';
 import { LogRows } from './LogRows';
 import { wordsOf, withTerm } from './query';
-import { QueryForm } from './QueryForm';
+import { FACETS_BUTTON, QueryForm } from './QueryForm';
 import { Volume } from './Volume';
 
 const PAGE_ROWS = 500;
@@ -30,17 +33,51 @@ export default function LogsPage() {
   };
   const services = useQuery<ServicesAnswer>(apiUrl('/services', rangeQuery.value));
   const query = useQuery<LogsAnswer>(apiUrl('/logs', { ...filters, ...rangeQuery.value, limit: PAGE_ROWS }));
+  const facets = useFacets();
   const misread = query.error?.status === 400 ? query.error.message : null;
   return (
     <>
       <PageHead title="Logs" lead="What the services said." />
-      <QueryForm {...filters} services={(services.data?.services ?? []).map((one) => one.name)} problem={misread} />
+      <QueryForm
+        {...filters}
+        services={(services.data?.services ?? []).map((one) => one.name)}
+        problem={misread}
+        facets={facets}
+      />
       <Pinned filters={filters} />
-      <Answer query={misread ? { ...query, error: null } : query} what="logs">
-        {(data) => <Found data={data} filters={filters} />}
-      </Answer>
+      <div class={`log-layout ${facets.open ? 'with-facets' : ''}`}>
+        {facets.open && (
+          <FacetPanel
+            filters={filters}
+            matched={query.loading ? null : (query.data?.matched ?? null)}
+            isMisread={misread !== null}
+            takesFocus={facets.asked}
+            onClose={facets.toggle}
+          />
+        )}
+        <div class="log-found">
+          <Answer query={misread ? { ...query, error: null } : query} what="logs">
+            {(data) => <Found data={data} filters={filters} />}
+          </Answer>
+        </div>
+      </div>
     </>
   );
+}
+
+/** Whether the facets are shown: kept in the address. Not a step of its own to go back to. */
+function useFacets() {
+  const open = isOpen(params.value);
+  const asked = useRef(false);
+  const toggle = () => {
+    asked.current = true;
+    setParams(openPatch(!open), true);
+    if (open) document.getElementById(FACETS_BUTTON)?.focus();
+  };
+  useShortcuts('Facets', [
+    { keys: 'f', what: 'Show or hide them: ↑ ↓ choose, Enter takes only this, - leaves it out', run: toggle },
+  ]);
+  return { open, asked: asked.current, toggle };
 }
 
 /** Filters that came with a link and have no field of their own. */

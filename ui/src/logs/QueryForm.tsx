@@ -7,6 +7,8 @@ import { Icon } from '../parts/Icon';
 
 export const SEVERITIES = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
 
+export const FACETS_BUTTON = 'facets-button';
+
 const SYNTAX: [string, string][] = [
   ['gateway timeout', 'both words, in any order'],
   ['"gateway timeout"', 'the exact phrase'],
@@ -24,9 +26,10 @@ interface Props {
   severity: string;
   services: string[];
   problem: string | null;
+  facets: { open: boolean; toggle: () => void };
 }
 
-export function QueryForm({ query, service, severity, services, problem }: Props) {
+export function QueryForm({ query, service, severity, services, problem, facets }: Props) {
   const [draft, setDraft] = useState(query);
   const [help, setHelp] = useState(false);
   useEffect(() => setDraft(query), [query]);
@@ -73,6 +76,18 @@ export function QueryForm({ query, service, severity, services, problem }: Props
           testid="field-severity"
           onChoose={(name) => setParams({ severity: name })}
         />
+        <button
+          id={FACETS_BUTTON}
+          type="button"
+          class="button"
+          aria-expanded={facets.open}
+          aria-controls={facets.open ? 'facets' : undefined}
+          title="What the lines have in common (f)"
+          data-testid="facets-toggle"
+          onClick={facets.toggle}
+        >
+          Facets
+        </button>
         <button type="button" class="button" aria-expanded={help} onClick={() => setHelp(!help)}>
           Syntax
         </button>
