@@ -171,6 +171,39 @@ async function logSearch() {
   await shot('logs-errors');
 }
 
+async function logFacets() {
+  say('what the logs have in common');
+  await page.goto(`${base}/logs`);
+  await see(id('log-row'), 'logs of the last hour');
+  assert.equal(await id('facets').count(), 0, 'closed unless asked for');
+  await page.keyboard.press('f');
+  const value = page.locator('[data-testid="facet"][data-key="service"] [data-testid="facet-value"]');
+  const payment = value.filter({ hasText: 'payment' });
+  await see(payment, 'the service payment');
+  assert.match(await payment.innerText(), /^payment\s*[1-9][\d,]*$/, 'with the number of its lines');
+  assert.match(await id('facets-basis').innerText(), /[1-9]/, 'how many lines were looked at');
+  await shot('logs-facets');
+  await payment.click();
+  await page.waitForFunction(() => {
+    const rows = [...document.querySelectorAll('[data-testid="log-row"] .log-service')];
+    return rows.length > 0 && rows.every((row) => row.textContent === 'payment');
+  });
+  const address = new URL(page.url()).searchParams;
+  assert.deepEqual([address.get('query'), address.get('facets')], ['service:payment', '1'], 'all of it in the address');
+  await page.waitForFunction((other) => document.querySelectorAll(other).length === 1, '[data-key="service"] li');
+  assert.equal(await payment.getAttribute('aria-pressed'), 'true');
+
+  say('the other services');
+  await payment.press('-');
+  await page.waitForFunction(() => {
+    const rows = [...document.querySelectorAll('[data-testid="log-row"] .log-service')];
+    return rows.length > 0 && rows.every((row) => row.textContent !== 'payment');
+  });
+  await shot('logs-facets-without');
+  await page.keyboard.press('f');
+  await id('facets').waitFor({ state: 'detached' });
+}
+
 async function burningSloToItsPage() {
   say('see the burning SLO');
   await id('nav-slos').click();
@@ -314,6 +347,7 @@ async function inTheDark() {
 try {
   await slowTraceToItsLogs();
   await logSearch();
+  await logFacets();
   await burningSloToItsPage();
   await metricsAndDashboards();
   await serviceGraph();
