@@ -45,6 +45,10 @@ pub struct AgentArgs {
     /// Bytes of batches that may wait for the collector: 1 MiB to 1 TiB.
     #[arg(long, value_name = "BYTES", default_value_t = 128 << 20, value_parser = clap::value_parser!(u64).range(1 << 20..=1 << 40))]
     pub queue_bytes: u64,
+    /// While a quarter of these bytes wait and the first batch has waited so long, requests are refused before they are decoded,
+    /// as `queue_slow`: 10 to 8000.
+    #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(10..=8_000))]
+    pub slow_queue_ms: u64,
     /// Send the agent's own telemetry through itself, as tenant `daymark`, when it has a key of that tenant: in the key
     /// file, or in DATA_DIR/telemetry.key where it shares the folder with a collector.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
@@ -64,6 +68,7 @@ pub async fn run(args: AgentArgs) -> Result<(), AgentError> {
     let mut keys = args.key_file.as_deref().map(Keys::read).transpose()?.unwrap_or_default();
     let mut options = AgentOptions::new(&args.data_dir);
     options.queue_bytes = args.queue_bytes;
+    options.slow_queue_ms = args.slow_queue_ms;
     let senders = keys.senders();
     if !senders.is_empty() {
         options.tenants = senders.into_keys().collect();

@@ -19,6 +19,9 @@ pub struct AgentOptions {
     pub queue_items: u64,
     /// Bytes of batches waiting for the collector at most.
     pub queue_bytes: u64,
+    /// When a quarter of these bytes wait, and the first batch has waited so long, requests are refused before they are
+    /// decoded, milliseconds. A longer queue would only make every answer late, and clients give up and send again.
+    pub slow_queue_ms: u64,
     /// Batches on their way to the collector at once; the others of the queue wait.
     pub concurrent_sends: usize,
     /// Limit for one attempt, milliseconds.
@@ -53,6 +56,7 @@ impl AgentOptions {
             max_tenants: 1_000,
             queue_items: 2_000_000,
             queue_bytes: 128 << 20,
+            slow_queue_ms: 1_000,
             concurrent_sends: 64,
             attempt_timeout_ms: 4_000,
             deliver_timeout_ms: 8_000,
