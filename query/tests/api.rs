@@ -243,7 +243,7 @@ async fn facets_are_those_of_the_search() {
     }
     let one = get(&app, "/logs/facets?severity=warn&limit=1").await;
     assert_eq!((&one["records"], &one["complete"]), (&json!(1), &json!(false)));
-    assert_eq!(of(&one, "severity")["values"], json!([{ "value": "WARN", "records": 1 }]));
+    assert_eq!(of(&one, "severity")["values"], json!([{ "value": "WARN", "text": "WARN", "records": 1 }]));
     refused(&app, "/logs/facets?querry=x", StatusCode::BAD_REQUEST, "unknown parameter").await;
 }
 

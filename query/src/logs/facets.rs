@@ -45,6 +45,8 @@ struct Facet {
 #[derive(Debug, PartialEq, Serialize)]
 struct Counted {
     value: Value,
+    /// The value as a search finds it: `1.0`, which JavaScript reads as 1.
+    text: String,
     records: usize,
 }
 
@@ -91,7 +93,11 @@ fn facet<T: AsRef<str> + Ord>(
         values.into_iter().filter(|(value, _)| value.as_ref().len() <= MAX_VALUE_BYTES).collect();
     values.sort_by(|(a, many), (b, more)| more.cmp(many).then_with(|| a.cmp(b)));
     values.truncate(MAX_VALUES);
-    let values = values.into_iter().map(|(value, records)| Counted { value: read(&value), records }).collect();
+    let counted = |(value, records): (T, usize)| {
+        let value = read(&value);
+        Counted { text: value.as_str().map_or_else(|| value.to_string(), str::to_owned), value, records }
+    };
+    let values = values.into_iter().map(counted).collect();
     Facet { key: key.to_owned(), attribute, records, distinct, values }
 }
 
@@ -126,11 +132,16 @@ mod tests {
             ("retry", 1, 1),
         ];
         assert_eq!(keys, expected);
-        let counted = |value: Value, records| Counted { value, records };
+        let counted = |value: Value, records| {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            Counted { value, text, records }
+        };
         assert_eq!(facets[0].values, [counted(json!("shop"), 21), counted(json!("cart"), 2)]);
         assert_eq!((facets[2].values.len(), &facets[2].values[0]), (MAX_VALUES, &counted(json!(0), 2)));
         assert_eq!(facets[3].values, [counted(json!("/a"), 2), counted(json!("/b"), 1)]);
         assert_eq!((facets[4].values.len(), &facets[5].values), (0, &vec![counted(json!(true), 1)]));
+        let whole = count(&[record("cart", &[("ratio", json!(1.0))])]);
+        assert_eq!(whole[2].values[0].text, "1.0");
         assert_eq!(count(&[]), []);
     }
 }

@@ -135,6 +135,8 @@ export interface LogsAnswer {
 
 export interface FacetValue {
   value: string | number | boolean;
+  /** As a search finds it: `1.0`, of which `value` has lost the fraction. */
+  text?: string;
   records: number;
 }
 export interface LogFacet {

@@ -35,7 +35,7 @@ export function share(part: number, whole: number): string {
 export const part = (one: FacetValue, facet: LogFacet): number =>
   Math.min(1, one.records / Math.max(1, facet.records));
 
-export const valueText = ({ value }: FacetValue): string => String(value);
+export const valueText = ({ value, text }: FacetValue): string => text ?? String(value);
 
 export function cut(text: string): string {
   return text.length > TEXT_CHARS ? `${text.slice(0, TEXT_CHARS)}…` : text;
