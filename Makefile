@@ -26,9 +26,10 @@ bench: ui/dist/index.html ## print the figures of docs/performance.md
 	cargo build --locked --release -p daymark -p daymark-agent -p daymark-tests --bins
 	tests/bench.sh
 
-soak: ui/dist/index.html ## ten minutes at a steady rate: memory, and acknowledgements beside raw fdatasync
+soak: ui/dist/index.html ## ten minutes at 80 % of the maximum, and ten at three times it
 	cargo build --locked --release -p daymark -p daymark-agent -p daymark-tests --bins
 	python3 tests/bench/soak.py --bin "$${CARGO_TARGET_DIR:-target}/release"
+	python3 tests/bench/overload.py --bin "$${CARGO_TARGET_DIR:-target}/release"
 
 lint: ## formatting, clippy, dependency policy
 	cargo fmt --all --check

@@ -27,12 +27,12 @@ def free_port():
 
 
 class Daymark:
-    def __init__(self, binary, data):
+    def __init__(self, binary, data, options=(), log=subprocess.DEVNULL):
         self.data = pathlib.Path(data)
         self.grpc, self.otlp, self.http = (f"127.0.0.1:{free_port()}" for _ in range(3))
         command = [binary, "up", "--data-dir", data, "--otlp-grpc", self.grpc, "--otlp-http", self.otlp]
-        command += ["--http", self.http, "--self-telemetry", "false"]
-        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        command += ["--http", self.http, "--self-telemetry", "false", *options]
+        self.process = subprocess.Popen(command, stderr=log)
         self.pid = self.process.pid
         for _ in range(600):
             try:

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Runs a release build of Daymark for minutes at a steady rate of logs and spans together, and prints whether memory stays
-flat, and the latency of acknowledgements beside that of a raw fdatasync on the same disk in the same minutes.
+"""Measures how many logs and spans together a release build of Daymark takes at most, then sends a part of that for minutes.
+Prints minute by minute whether memory, files and acknowledgements stay flat, and the latency of acknowledgements beside that
+of a raw fdatasync on the same disk in the same minutes.
 
-Payloads are those of tests/load/otlpload.rs, a new seed each round, because a repeated request is recognised as such.
+Payloads are those of tests/load/otlpload.rs, a new seed each round, because a repeated request is recognised as such. They are
+made beside the server, niced, while the maximum is measured as well as afterwards.
 """
 
 import argparse
@@ -16,117 +18,171 @@ import threading
 import time
 
 from bench import Daymark
+from watch import Watch, explained, quantile, work_folder
 
 BATCH = 1000
+CONNECTIONS = 4
 WRITE_BYTES = 256 << 10
+SIGNALS = ["logs", "traces"]
+# As the fastest rate is not known before, its files have a size of their own.
+FULL_RATE_ITEMS = 400_000
 
 
-def quantile(values, q):
-    values = sorted(values)
-    return values[min(len(values) - 1, int(len(values) * q))] if values else float("nan")
+class Syncs(threading.Thread):
+    """Writes and syncs a file of its own twenty times a second."""
 
-
-class Watch(threading.Thread):
-    """Samples memory once a second and syncs a file of its own twenty times a second."""
-
-    def __init__(self, daymark):
+    def __init__(self, path):
         super().__init__(daemon=True)
-        self.daymark, self.stopped = daymark, threading.Event()
-        self.memory, self.syncs = [], []
+        self.path, self.stopped, self.times_ms = path, threading.Event(), []
 
     def run(self):
-        path = self.daymark.data / "raw-fdatasync"
-        block, file, tick = os.urandom(WRITE_BYTES), os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), 0
+        block, file, tick = os.urandom(WRITE_BYTES), os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600), 0
         while not self.stopped.wait(0.05):
             started = time.perf_counter()
             os.pwrite(file, block, (tick % 64) * WRITE_BYTES)
             os.fdatasync(file)
-            self.syncs.append((time.perf_counter() - started) * 1000)
-            if tick % 20 == 0:
-                self.memory.append((time.monotonic(), self.daymark.rss_mb()))
+            self.times_ms.append((time.perf_counter() - started) * 1000)
             tick += 1
         os.close(file)
-        path.unlink()
+        self.path.unlink()
+
+    def finish(self):
+        self.stopped.set()
+        self.join()
 
 
-def feed(args, daymark, signal, rate, until, results):
-    """Sends payloads of `signal` at `rate` items a second, a file at a time, the next one made while one is sent."""
-    items, seed = max(BATCH, rate * 20 // BATCH * BATCH), 1
+class Feed(threading.Thread):
+    """Sends payloads of `signal` at `rate` requests a second (0: as fast as it goes), a file at a time, the next two made
+    while one is sent."""
 
-    def generate(seed):
-        path = args.work / f"{signal}-{seed}.otlp"
-        command = [args.load, "gen", signal, path, str(items), f"batch={BATCH}", f"seed={seed}"]
+    def __init__(self, args, daymark, signal, rate, until):
+        super().__init__()
+        self.args, self.daymark, self.signal, self.rate, self.until = args, daymark, signal, rate, until
+        self.items = rate * 10 * BATCH or FULL_RATE_ITEMS
+        self.parts, self.seed = [], 0
+
+    def generate(self):
+        self.seed += 1
+        path = self.args.work / f"{self.signal}-{self.seed}.otlp"
+        command = [self.args.load, "gen", self.signal, path, self.items, f"batch={BATCH}", f"seed={self.seed}"]
         return path, subprocess.Popen(["nice", *map(str, command)], stdout=subprocess.DEVNULL)
 
-    path, making = generate(seed)
-    while time.monotonic() < until:
-        assert making.wait() == 0
-        sending, seed = path, seed + 1
-        path, making = generate(seed)
+    def run(self):
+        ahead = [self.generate(), self.generate()]
+        while time.monotonic() < self.until:
+            path, making = ahead.pop(0)
+            assert making.wait() == 0
+            ahead.append(self.generate())
+            self.send(path)
+            remove(path)
+        for path, making in ahead:
+            making.wait()
+            remove(path)
+
+    def send(self, path):
+        url = f"http://{self.daymark.otlp}/v1/{self.signal}"
         sent = subprocess.run(
-            [args.load, "send", sending, f"http://{daymark.otlp}/v1/{signal}", "conns=4", f"rate={rate // BATCH}"],
+            [self.args.load, "send", path, url, f"conns={CONNECTIONS}", f"rate={self.rate}"],
             check=True, capture_output=True, text=True,
         )
-        results.append(json.loads(sent.stdout))
-        assert results[-1]["records"] == items, results[-1]
-        sending.unlink()
-        pathlib.Path(f"{sending}.truth.json").unlink()
-    making.wait()
+        part = json.loads(sent.stdout)
+        assert part["records"] == self.items, (part, sent.stderr)
+        self.parts.append((time.monotonic(), part))
+
+    def sent(self):
+        return sum(part["records"] for _, part in self.parts)
+
+    def latency(self, q, first, last):
+        return [part["lat_ms"][q] for at, part in self.parts if first <= at < last]
+
+
+def remove(path):
+    path.unlink()
+    pathlib.Path(f"{path}.truth.json").unlink()
+
+
+def feed(args, daymark, rates, seconds):
+    """Sends both signals for `seconds`; each sends the file to its end that it has begun."""
+    until = time.monotonic() + seconds
+    feeds = {signal: Feed(args, daymark, signal, rate, until) for signal, rate in rates.items() if rate is not None}
+    for one in feeds.values():
+        one.start()
+    for one in feeds.values():
+        one.join()
+    return feeds
+
+
+def maximum(args):
+    """Items a second of each signal when both come as fast as they are acknowledged."""
+    daymark = Daymark(args.daymark, str(args.data / "maximum"))
+    started, cpu = time.monotonic(), daymark.cpu_s()
+    feeds = feed(args, daymark, dict.fromkeys(SIGNALS, 0), args.maximum_seconds)
+    rates = {signal: one.sent() / (one.parts[-1][0] - started) for signal, one in feeds.items()}
+    cpu = daymark.cpu_s() - cpu
+    daymark.stop()
+    shutil.rmtree(args.data / "maximum")
+    both = " and ".join(f"{rate:,.0f} {signal}" for signal, rate in rates.items())
+    print(f"at most {both} a second, {CONNECTIONS} connections each, in {time.monotonic() - started:.0f} s; cpu {cpu:.0f} s")
+    return rates
+
+
+def rates_of(args):
+    """Requests a second."""
+    if args.logs or args.spans:
+        return {"logs": args.logs // BATCH or None, "traces": args.spans // BATCH or None}
+    return {signal: max(1, round(rate * args.percent / 100 / BATCH)) for signal, rate in maximum(args).items()}
+
+
+def soak(args, rates):
+    daymark = Daymark(args.daymark, str(args.data / "data"))
+    watch, syncs = Watch(daymark), Syncs(daymark.data / "raw-fdatasync")
+    watch.start()
+    syncs.start()
+    started, cpu = time.monotonic(), daymark.cpu_s()
+    feeds = feed(args, daymark, rates, args.seconds)
+    ended, cpu = time.monotonic(), daymark.cpu_s() - cpu
+    syncs.finish()
+    watch.finish()
+    report(watch, syncs, feeds, started, ended, cpu)
+    explained(daymark)
+    print("every item received is explained by the ledger")
+    daymark.stop()
+
+
+def report(watch, syncs, feeds, started, ended, cpu):
+    sent = " and ".join(f"{one.sent():,} {signal} ({one.rate * BATCH:,} a second)" for signal, one in feeds.items())
+    items = sum(one.sent() for one in feeds.values())
+    print(f"{ended - started:.0f} s: {sent}, cpu {cpu:.0f} s = {items / cpu:,.0f} items per CPU-second")
+
+    def latencies(first, last):
+        return [f"{quantile(one.latency('p50', first, last), 0.5):.1f}, {max(one.latency('p99', first, last), default=0):.1f}"
+                for one in feeds.values()]
+
+    watch.minutes(started, ended, [f"{signal} p50, worst p99, ms" for signal in feeds], latencies)
+    for signal, one in feeds.items():
+        p50, p99 = (one.latency(q, started, ended) for q in ("p50", "p99"))
+        print(f"ack {signal}: p50 {quantile(p50, 0.5):.1f} ms, p99 {quantile(p99, 0.5):.1f} ms (worst file {max(p99):.1f} ms)")
+    print(f"raw write and fdatasync of {WRITE_BYTES >> 10} KiB: p50 {quantile(syncs.times_ms, 0.5):.2f} ms, "
+          f"p99 {quantile(syncs.times_ms, 0.99):.2f} ms ({len(syncs.times_ms)} of them)")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bin", default="target/release", help="folder of the release programs")
     parser.add_argument("--seconds", type=int, default=600)
-    parser.add_argument("--logs", type=int, default=50_000, help="records a second")
-    parser.add_argument("--spans", type=int, default=25_000, help="spans a second")
+    parser.add_argument("--maximum-seconds", type=int, default=45, help="how long the maximum is measured")
+    parser.add_argument("--percent", type=int, default=80, help="of the maximum")
+    parser.add_argument("--logs", type=int, default=0, help="records a second, instead of a percentage")
+    parser.add_argument("--spans", type=int, default=0, help="spans a second, instead of a percentage")
     args = parser.parse_args()
-    args.load = os.path.join(args.bin, "otlpload")
-    args.work = pathlib.Path(tempfile.mkdtemp(prefix="daymark-soak-"))
+    args.daymark, args.load = os.path.join(args.bin, "daymark"), os.path.join(args.bin, "otlpload")
+    args.work = pathlib.Path(tempfile.mkdtemp(prefix="daymark-soak-", dir=work_folder()))
+    args.data = pathlib.Path(tempfile.mkdtemp(prefix="daymark-soak-"))
     try:
-        daymark = Daymark(os.path.join(args.bin, "daymark"), str(args.work / "data"))
-        watch, results = Watch(daymark), {"logs": [], "traces": []}
-        watch.start()
-        started, cpu = time.monotonic(), daymark.cpu_s()
-        until = started + args.seconds
-        feeders = [
-            threading.Thread(target=feed, args=(args, daymark, signal, rate, until, results[signal]))
-            for signal, rate in [("logs", args.logs), ("traces", args.spans)] if rate
-        ]
-        for feeder in feeders:
-            feeder.start()
-        for feeder in feeders:
-            feeder.join()
-        watch.stopped.set()
-        watch.join()
-        report(args, daymark, watch, results, started, daymark.cpu_s() - cpu)
-        daymark.stop()
+        soak(args, rates_of(args))
     finally:
-        shutil.rmtree(args.work, ignore_errors=True)
-
-
-def report(args, daymark, watch, results, started, cpu):
-    ended = time.monotonic()
-    sent = {signal: sum(part["records"] for part in parts) for signal, parts in results.items()}
-    print(f"{ended - started:.0f} s: {sent['logs']:,} logs and {sent['traces']:,} spans, cpu {cpu:.0f} s")
-    print("  minute   memory, p50 and max, MB")
-    minute = 0
-    while started + minute * 60 < ended:
-        of = [mb for at, mb in watch.memory if minute <= (at - started) / 60 < minute + 1]
-        if of:
-            print(f"  {minute + 1:6}   {quantile(of, 0.5):6.0f} {max(of):6.0f}")
-        minute += 1
-    for signal, parts in results.items():
-        if parts:
-            p50, p99 = ([part["lat_ms"][q] for part in parts] for q in ("p50", "p99"))
-            print(f"  ack {signal}: p50 {quantile(p50, 0.5):.1f} ms, p99 {quantile(p99, 0.5):.1f} ms "
-                  f"(worst file {max(p99):.1f} ms)")
-    print(f"  raw write and fdatasync of {WRITE_BYTES >> 10} KiB: p50 {quantile(watch.syncs, 0.5):.2f} ms, "
-          f"p99 {quantile(watch.syncs, 0.99):.2f} ms ({len(watch.syncs)} of them)")
-    ledger = daymark.get("/api/v1/ledger")["components"]
-    unexplained = [row for component in ledger for row in component["rows"] if row["unexplained"]]
-    assert not unexplained, unexplained
-    print("  every item received is explained by the ledger")
+        for folder in (args.work, args.data):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
