@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
+use daymark_agent::AgentOptions;
 use daymark_model::{ErrorClass, Refusal, TenantId, UnixNanos};
 use daymark_wire::{BatchView, Ingest, IngestRequest, Payload, walk_derived};
 use proptest::prelude::*;
@@ -80,14 +81,22 @@ async fn a_client_that_hangs_up_leaves_its_items_with_an_outcome() {
     assert_eq!(traces_row(&it.agent).stored, 3);
 }
 
-#[tokio::test]
-async fn a_full_queue_turns_clients_away_with_a_time_to_come_back() {
+/// An agent whose collector answers nothing until the gate opens, and that waits for it.
+async fn behind_a_gate(change: impl FnOnce(&mut AgentOptions)) -> (Fixture, Arc<Notify>) {
     let gate = Arc::new(Notify::new());
     let it = start(Collector { gate: Some(Arc::clone(&gate)), ..Collector::default() }, |options| {
-        options.queue_items = 5;
-        options.retry_after_ms = 700;
         options.attempt_timeout_ms = 5_000;
         options.deliver_timeout_ms = 5_000;
+        change(options);
+    });
+    (it.await, gate)
+}
+
+#[tokio::test]
+async fn a_full_queue_turns_clients_away_with_a_time_to_come_back() {
+    let (it, gate) = behind_a_gate(|options| {
+        options.queue_items = 5;
+        options.retry_after_ms = 700;
     })
     .await;
     let agent = it.agent.clone();
@@ -108,13 +117,10 @@ async fn a_full_queue_turns_clients_away_with_a_time_to_come_back() {
 /// their request being decoded; one that was taken is not forgotten; when the collector has caught up, all are taken.
 #[tokio::test]
 async fn a_slow_queue_turns_clients_away_before_their_requests_are_decoded() {
-    let gate = Arc::new(Notify::new());
-    let it = start(Collector { gate: Some(Arc::clone(&gate)), ..Collector::default() }, |options| {
+    let (it, gate) = behind_a_gate(|options| {
         options.queue_bytes = 1_000;
         options.slow_queue_ms = 30;
         options.retry_after_ms = 700;
-        options.attempt_timeout_ms = 5_000;
-        options.deliver_timeout_ms = 5_000;
     })
     .await;
     let agent = it.agent.clone();

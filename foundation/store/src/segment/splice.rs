@@ -1,6 +1,6 @@
 //! Writing a merger of large segments: their row groups are copied as they are, compressed, and their indexes become parts
-//! of one. A thirtieth of the work of decoding the rows and writing them again, and as small: a row group of a sealed
-//! segment has rows enough for its dictionaries.
+//! of one. Decoding the rows and writing them again took 3 to 4 µs a row and made nothing smaller: a row group of a sealed
+//! segment has rows enough for its dictionaries (`docs/performance.md`).
 //!
 //! Invariants:
 //! - what is copied has the checksums that the table's log says, so damage is not carried on;
