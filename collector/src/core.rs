@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
 use daymark_guard::Clock;
 use daymark_log::IngestLog;
 use daymark_model::{Ledger, LogOffset, TenantId, UnixNanos};
@@ -18,6 +17,7 @@ use tokio::sync::watch;
 use crate::agents::{AgentLimits, Agents};
 use crate::dedup::Dedup;
 use crate::error::CollectorError;
+use crate::hot_batch::HotBatch;
 use crate::tenant::{TABLES, Tenant};
 use crate::vitals::{Stage, Vitals};
 use crate::{CollectorOptions, storage, tenant};
@@ -72,7 +72,7 @@ pub(crate) struct Core {
 pub(crate) struct Seal {
     pub(crate) tenant: TenantId,
     pub(crate) table: TableName,
-    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) batches: Vec<HotBatch>,
     pub(crate) through: LogOffset,
 }
 
@@ -171,7 +171,7 @@ impl Shared {
             *held.entry(tenant.clone()).or_default() += *bytes as u64;
         }
         for seal in &self.read().seals {
-            let bytes: usize = seal.batches.iter().map(RecordBatch::get_array_memory_size).sum();
+            let bytes: usize = seal.batches.iter().map(HotBatch::size_bytes).sum();
             *held.entry(seal.tenant.clone()).or_default() += bytes as u64;
         }
         let log = self.log.stats();

@@ -20,8 +20,8 @@ use crate::columns::widen;
 use crate::core::{Parts, Shared};
 use crate::dedup_file::Snapshot;
 use crate::error::CollectorError;
+use crate::layers::Unread;
 use crate::pipeline::accept;
-use crate::tenant::Unread;
 use crate::vitals::Vitals;
 use crate::{CollectorOptions, compact, dedup_file, exposition, health, internal, lookup, lost, retain, seal, storage};
 
@@ -335,13 +335,15 @@ pub(crate) fn hot_rows<E: std::fmt::Display>(
     };
     let unreachable =
         |error: &dyn std::fmt::Display| HotError::Unreachable(format!("hot rows of {}: {error}", request.table));
-    let (through, mut batches) = read.map_err(|unread| match unread {
+    let (through, hot) = read.map_err(|unread| match unread {
         Unread::Stale(needed) => HotError::Stale { needed },
         Unread::Broken(error) => unreachable(&error),
     })?;
-    for batch in &mut batches {
-        let narrow = narrow(batch).map_err(|error| unreachable(&error))?;
-        *batch = widen(&narrow).map_err(|error| unreachable(&error))?;
+    let mut batches = Vec::with_capacity(hot.len());
+    for rows in hot {
+        let batch = rows.batch().map_err(|error| unreachable(&error))?;
+        let narrow = narrow(&batch).map_err(|error| unreachable(&error))?;
+        batches.push(widen(&narrow).map_err(|error| unreachable(&error))?);
     }
     Ok(HotRows { through, batches, behind })
 }

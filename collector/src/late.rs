@@ -270,7 +270,7 @@ fn begin(
         let Some(state) = core.tenants.get_mut(tenant) else { return Ok(None) };
         let asked: IdMap<TraceId, ()> = state.stitcher.ask(most).into_iter().map(|id| (id, ())).collect();
         for chunk in state.trace_chunks()? {
-            rows.add(read_trace_rows(&chunk.batch, |id| asked.contains_key(id)));
+            rows.add(read_trace_rows(&chunk.rows.batch()?, |id| asked.contains_key(id)));
         }
         let limits = RestoreLimits {
             spans_per_trace: state.stitcher.max_spans_per_trace() as u64,

@@ -17,6 +17,7 @@ use arrow::error::ArrowError;
 use daymark_model::{LogOffset, TimeRange};
 
 use crate::columns::{Extent, Waiting};
+use crate::hot_batch::HotBatch;
 
 /// Neighbouring chunks below this many rows are joined, so that frequent hot reads do not leave crumbs.
 const SMALL_CHUNK_ROWS: usize = 8_192;
@@ -24,7 +25,7 @@ const SMALL_CHUNK_ROWS: usize = 8_192;
 /// Rows of a stretch of the log.
 #[derive(Clone)]
 pub(crate) struct Chunk {
-    pub(crate) batch: RecordBatch,
+    pub(crate) rows: HotBatch,
     pub(crate) extent: Extent,
     /// Rows without a trace id that may still get one.
     pub(crate) waiting: Vec<Waiting>,
@@ -52,6 +53,27 @@ pub(crate) struct Layers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stale(pub(crate) LogOffset);
 
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// The reader's snapshot is too old.
+    Stale(LogOffset),
+    /// A mistake in this crate.
+    Broken(ArrowError),
+}
+
+impl From<Stale> for Unread {
+    fn from(stale: Stale) -> Unread {
+        Unread::Stale(stale.0)
+    }
+}
+
+impl From<ArrowError> for Unread {
+    fn from(error: ArrowError) -> Unread {
+        Unread::Broken(error)
+    }
+}
+
 impl Layers {
     /// For a table that holds everything up to `consumed`.
     pub(crate) fn new(consumed: LogOffset) -> Layers {
@@ -63,13 +85,14 @@ impl Layers {
     /// # Errors
     /// When chunks of one table differ in their columns: a mistake in this crate.
     pub(crate) fn freeze(&mut self, chunk: Chunk) -> Result<(), ArrowError> {
-        if chunk.batch.num_rows() == 0 {
+        if let HotBatch::Built(batch) = &chunk.rows
+            && batch.num_rows() == 0
+        {
             return Ok(());
         }
-        self.frozen_bytes += chunk.batch.get_array_memory_size();
-        let joined = self
-            .frozen
-            .pop_if(|last| !last.whole && last.batch.num_rows().max(chunk.batch.num_rows()) < SMALL_CHUNK_ROWS);
+        self.frozen_bytes += chunk.rows.size_bytes();
+        let joined =
+            self.frozen.pop_if(|last| !last.whole && last.rows.count().max(chunk.rows.count()) < SMALL_CHUNK_ROWS);
         self.frozen.push(match joined {
             Some(last) => join(last, chunk)?,
             None => chunk,
@@ -79,7 +102,7 @@ impl Layers {
 
     /// Rows frozen and not yet sealed.
     pub(crate) fn frozen_rows(&self) -> usize {
-        self.frozen.iter().map(|chunk| chunk.batch.num_rows()).sum()
+        self.frozen.iter().map(|chunk| chunk.rows.count()).sum()
     }
 
     /// Bytes of all frozen rows, about.
@@ -90,7 +113,7 @@ impl Layers {
     /// Rows frozen or being sealed.
     pub(crate) fn unpublished_rows(&self) -> usize {
         let sealing = self.sealing.iter().flat_map(|generation| &generation.chunks);
-        sealing.chain(&self.frozen).map(|chunk| chunk.batch.num_rows()).sum()
+        sealing.chain(&self.frozen).map(|chunk| chunk.rows.count()).sum()
     }
 
     /// The frozen chunks, to fill in what was learned since.
@@ -99,12 +122,12 @@ impl Layers {
     }
 
     /// Turns what is frozen into a generation; `through` is the offset its commit will consume. `None` when nothing is.
-    pub(crate) fn seal(&mut self, pending: Option<LogOffset>, through: LogOffset) -> Option<Vec<RecordBatch>> {
+    pub(crate) fn seal(&mut self, pending: Option<LogOffset>, through: LogOffset) -> Option<Vec<HotBatch>> {
         let chunks = std::mem::take(&mut self.frozen);
         self.frozen_bytes = 0;
         let first = chunks.iter().map(|chunk| chunk.extent.first).min()?;
         let first = pending.map_or(first, |pending| pending.min(first));
-        let batches = chunks.iter().map(|chunk| chunk.batch.clone()).collect();
+        let batches = chunks.iter().map(|chunk| chunk.rows.clone()).collect();
         self.sealing.push_back(Generation { chunks, first, through });
         Some(batches)
     }
@@ -113,7 +136,7 @@ impl Layers {
     pub(crate) fn published(&mut self, now_ms: u64, keep_bytes: usize) {
         if let Some(generation) = self.sealing.pop_front() {
             self.drop_published();
-            let bytes: usize = generation.chunks.iter().map(|chunk| chunk.batch.get_array_memory_size()).sum();
+            let bytes: usize = generation.chunks.iter().map(|chunk| chunk.rows.size_bytes()).sum();
             self.published = Some((generation, now_ms));
             if bytes > keep_bytes {
                 self.drop_published();
@@ -143,9 +166,9 @@ impl Layers {
     ///
     /// # Errors
     /// [`Stale`] when rows after `after` were dropped or cannot be told apart.
-    pub(crate) fn read(&self, after: LogOffset, time: TimeRange) -> Result<Vec<RecordBatch>, Stale> {
+    pub(crate) fn read(&self, after: LogOffset, time: TimeRange) -> Result<Vec<HotBatch>, Unread> {
         if after < self.floor {
-            return Err(Stale(self.newest_published()));
+            return Err(Stale(self.newest_published()).into());
         }
         let published = self.published.iter().flat_map(|(generation, _)| &generation.chunks);
         let sealing = self.sealing.iter().flat_map(|generation| &generation.chunks);
@@ -155,11 +178,11 @@ impl Layers {
                 continue;
             }
             if after < chunk.extent.first {
-                batches.push(chunk.batch.clone());
+                batches.push(chunk.rows.clone());
             } else if chunk.whole {
-                return Err(Stale(chunk.extent.last));
+                return Err(Stale(chunk.extent.last).into());
             } else {
-                batches.push(rows_after(&chunk.batch, after));
+                batches.push(rows_after(&chunk.rows.batch()?, after).into());
             }
         }
         Ok(batches)
@@ -186,9 +209,10 @@ fn rows_after(batch: &RecordBatch, after: LogOffset) -> RecordBatch {
 }
 
 fn join(mut first: Chunk, second: Chunk) -> Result<Chunk, ArrowError> {
-    let shift = first.batch.num_rows() as u32;
+    let shift = first.rows.count() as u32;
     first.waiting.extend(second.waiting.iter().map(|wait| Waiting { row: wait.row + shift, ..*wait }));
-    first.batch = concat_batches(&first.batch.schema(), [&first.batch, &second.batch])?;
+    let batches = [first.rows.batch()?, second.rows.batch()?];
+    first.rows = concat_batches(&batches[0].schema(), &batches)?.into();
     first.extent.join(&second.extent);
     Ok(first)
 }
@@ -208,12 +232,15 @@ mod tests {
         let batch = RecordBatch::try_new(schema, vec![Arc::new(Int64Array::from(offsets.to_vec()))]).unwrap();
         let mut extent = Extent::EMPTY;
         offsets.iter().for_each(|o| extent.add(LogOffset(*o as u64), UnixNanos(1), UnixNanos(1)));
-        Chunk { batch, extent, waiting: Vec::new(), whole: false }
+        Chunk { rows: batch.into(), extent, waiting: Vec::new(), whole: false }
     }
 
-    fn read(layers: &Layers, after: u64) -> Result<Vec<i64>, Stale> {
-        let batches = layers.read(LogOffset(after), TimeRange::ALL)?;
-        let values = |batch: &RecordBatch| batch.column(0).as_primitive::<Int64Type>().values().to_vec();
+    fn read(layers: &Layers, after: u64) -> Result<Vec<i64>, LogOffset> {
+        let batches = layers.read(LogOffset(after), TimeRange::ALL).map_err(|unread| match unread {
+            Unread::Stale(needed) => needed,
+            Unread::Broken(error) => panic!("{error}"),
+        })?;
+        let values = |rows: &HotBatch| rows.batch().unwrap().column(0).as_primitive::<Int64Type>().values().to_vec();
         Ok(batches.iter().flat_map(values).collect())
     }
 
@@ -230,7 +257,7 @@ mod tests {
         assert_eq!(read(&layers, 0).unwrap(), [1, 1, 2, 3, 4, 4, 5], "a reader with the snapshot before");
         assert_eq!(read(&layers, 2).unwrap(), [3, 4, 4, 5]);
         layers.expire(5_000, 2_000);
-        assert_eq!(read(&layers, 0), Err(Stale(LogOffset(2))));
+        assert_eq!(read(&layers, 0), Err(LogOffset(2)));
         assert_eq!(read(&layers, 2).unwrap(), [3, 4, 4, 5]);
     }
 
@@ -240,7 +267,7 @@ mod tests {
         layers.freeze(chunk(&[1, 2])).unwrap();
         layers.seal(None, LogOffset(2)).unwrap();
         layers.published(0, 0);
-        assert_eq!(read(&layers, 0), Err(Stale(LogOffset(2))));
+        assert_eq!(read(&layers, 0), Err(LogOffset(2)));
         assert_eq!(read(&layers, 2).unwrap(), [0_i64; 0]);
     }
 
@@ -252,6 +279,6 @@ mod tests {
         fragments.whole = true;
         layers.freeze(fragments).unwrap();
         assert_eq!(read(&layers, 0).unwrap(), [5, 5]);
-        assert_eq!(read(&layers, 3), Err(Stale(LogOffset(5))));
+        assert_eq!(read(&layers, 3), Err(LogOffset(5)));
     }
 }

@@ -25,6 +25,7 @@ mod error;
 mod exposition;
 mod handle;
 mod health;
+mod hot_batch;
 mod internal;
 mod keyed;
 mod late;

@@ -23,6 +23,7 @@ use crate::columns::widen;
 use crate::core::{Seal, Shared};
 use crate::dedup_file::{self, Snapshot};
 use crate::error::CollectorError;
+use crate::hot_batch::HotBatch;
 use crate::vitals::Failing;
 
 /// Attempts for a seal that fails for another reason than a passing fault of the disk, or while the collector stops: the
@@ -88,11 +89,12 @@ fn publish(shared: &Shared, seal: &Seal) -> Result<(), CollectorError> {
 
 async fn write(shared: &Shared, seal: &Seal) -> Result<(), StoreError> {
     let table = shared.store.table(&seal.tenant, seal.table);
+    let built: Vec<RecordBatch> = seal.batches.iter().map(HotBatch::batch).collect::<Result<_, _>>()?;
     let parts = match seal.table {
-        TableName::Series => vec![vec![sorted_by_series(&seal.batches)?]],
+        TableName::Series => vec![vec![sorted_by_series(&built)?]],
         // Each batch is sorted by series, as a segment has to be; there is one as a rule.
-        table if table.is_sorted_by_series() => seal.batches.iter().map(|batch| vec![batch.clone()]).collect(),
-        _ => vec![seal.batches.clone()],
+        table if table.is_sorted_by_series() => built.into_iter().map(|batch| vec![batch]).collect(),
+        _ => vec![built],
     };
     let mut segments = Vec::with_capacity(parts.len());
     for batches in parts {

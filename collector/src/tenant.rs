@@ -6,6 +6,8 @@
 //! - a table's rows in memory are exactly those of log offsets it has not committed;
 //! - every seal takes all rows of a table, so its commit consumes everything applied so far.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use daymark_model::{LogOffset, TimeRange, UnixNanos};
@@ -14,7 +16,8 @@ use daymark_store::TableName;
 use crate::CollectorOptions;
 use crate::columns::{Extent, LogColumns, SeriesColumns, SpanColumns, TraceColumns, fill_trace_ids};
 use crate::correlate::Correlations;
-use crate::layers::{Chunk, Layers, Stale};
+use crate::hot_batch::HotBatch;
+use crate::layers::{Chunk, Layers, Stale, Unread};
 use crate::resources::Resources;
 use crate::rollup::{Levels, Rollups, SeriesLimits, level};
 use crate::stitch::{StitchLimits, Stitcher};
@@ -176,7 +179,7 @@ impl Tenant {
             TableName::Series if self.series.rows() > 0 => plain(self.series.finish()?),
             TableName::Logs if self.logs.rows() > 0 => {
                 let (batch, extent, waiting) = self.logs.finish()?;
-                Chunk { batch, extent, waiting, whole: false }
+                Chunk { rows: batch.into(), extent, waiting, whole: false }
             }
             _ => return Ok(()),
         };
@@ -196,8 +199,10 @@ impl Tenant {
             if chunk.waiting.is_empty() {
                 continue;
             }
-            let filled = fill_trace_ids(&chunk.batch, &mut chunk.waiting, |key| correlations.lookup(key))?;
-            chunk.batch = filled.unwrap_or_else(|| chunk.batch.clone());
+            let filled = fill_trace_ids(&chunk.rows.batch()?, &mut chunk.waiting, |key| correlations.lookup(key))?;
+            if let Some(filled) = filled {
+                chunk.rows = filled.into();
+            }
         }
         Ok(())
     }
@@ -212,14 +217,14 @@ impl Tenant {
         after: LogOffset,
         applied: LogOffset,
         time: TimeRange,
-    ) -> Result<(LogOffset, Vec<RecordBatch>), Unread> {
+    ) -> Result<(LogOffset, Vec<HotBatch>), Unread> {
         match table {
             TableName::Logs => self.fill_logs()?,
             _ => self.freeze(table)?,
         }
         let mut batches = self.layers[at(table)].read(after, time)?;
         if table == TableName::Traces {
-            batches.extend(self.provisional_traces(applied)?);
+            batches.extend(self.provisional_traces(applied)?.map(HotBatch::from));
         }
         let sums_up = table == TableName::Edges || level(table).is_some();
         if let (true, Some(pending)) = (sums_up, self.pending(table)) {
@@ -231,7 +236,7 @@ impl Tenant {
                 Some(level) => self.rollups.live(level, applied)?,
                 None => self.stitcher.live_edges(applied)?,
             };
-            batches.extend(live.filter(|_| after < pending.first));
+            batches.extend(live.filter(|_| after < pending.first).map(HotBatch::from));
             return Ok((through, batches));
         }
         Ok((applied, batches))
@@ -247,16 +252,12 @@ impl Tenant {
     ///
     /// # Errors
     /// When columns do not fit the schema: a mistake in this crate.
-    pub(crate) fn seal(
-        &mut self,
-        table: TableName,
-        through: LogOffset,
-    ) -> Result<Option<Vec<RecordBatch>>, ArrowError> {
+    pub(crate) fn seal(&mut self, table: TableName, through: LogOffset) -> Result<Option<Vec<HotBatch>>, ArrowError> {
         if level(table).is_some() {
             self.freeze_fragments(through)?;
         } else if table == TableName::Edges {
             if let Some((batch, time)) = self.stitcher.take_edges(through)? {
-                self.freeze_whole(table, batch, time, through)?;
+                self.freeze_whole(table, batch.into(), time, through)?;
             }
         } else {
             if table == TableName::Traces {
@@ -285,14 +286,15 @@ impl Tenant {
         Ok(())
     }
 
-    /// Moves the open windows of all resolutions into chunks.
+    /// Moves the open windows of all resolutions into chunks; they are folded later, without the lock.
     fn freeze_fragments(&mut self, through: LogOffset) -> Result<(), ArrowError> {
         if self.rollups.rows() == 0 {
             return Ok(());
         }
-        for (table, fragments) in TableName::METRICS.into_iter().zip(self.rollups.freeze(through)?) {
-            let Some(fragments) = fragments else { continue };
-            self.freeze_whole(table, fragments.batch, fragments.time, through)?;
+        let Some(frozen) = self.rollups.freeze(through).map(Arc::new) else { return Ok(()) };
+        for level in frozen.levels() {
+            let rows = HotBatch::Folded(Arc::clone(&frozen), level);
+            self.freeze_whole(TableName::METRICS[level], rows, frozen.time(level), through)?;
         }
         Ok(())
     }
@@ -301,7 +303,7 @@ impl Tenant {
     fn freeze_whole(
         &mut self,
         table: TableName,
-        batch: RecordBatch,
+        rows: HotBatch,
         time: (UnixNanos, UnixNanos),
         through: LogOffset,
     ) -> Result<(), ArrowError> {
@@ -309,7 +311,7 @@ impl Tenant {
         let mut extent = Extent::EMPTY;
         extent.add(first, time.0, time.1);
         extent.last = through;
-        self.layers[at(table)].freeze(Chunk { batch, extent, waiting: Vec::new(), whole: true })
+        self.layers[at(table)].freeze(Chunk { rows, extent, waiting: Vec::new(), whole: true })
     }
 
     /// The oldest seal of `table` is committed.
@@ -336,28 +338,7 @@ impl Tenant {
 }
 
 fn plain((batch, extent): (RecordBatch, Extent)) -> Chunk {
-    Chunk { batch, extent, waiting: Vec::new(), whole: false }
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub(crate) enum Unread {
-    /// The reader's snapshot is too old.
-    Stale(LogOffset),
-    /// A mistake in this crate.
-    Broken(ArrowError),
-}
-
-impl From<Stale> for Unread {
-    fn from(stale: Stale) -> Unread {
-        Unread::Stale(stale.0)
-    }
-}
-
-impl From<ArrowError> for Unread {
-    fn from(error: ArrowError) -> Unread {
-        Unread::Broken(error)
-    }
+    Chunk { rows: batch.into(), extent, waiting: Vec::new(), whole: false }
 }
 
 /// Milliseconds of an instant.

@@ -98,7 +98,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::rollup::tests::{S, T0, feed, limits};
+    use crate::rollup::tests::{S, T0, feed, frozen, limits};
 
     fn view(source: DerivedSource, kind: u8, status: u8, overflow: bool) -> DerivedView<'static> {
         let (window, distribution) = (UnixNanos(T0), &[][..]);
@@ -187,10 +187,7 @@ mod tests {
                 derived.add_derived(view, sketch, None);
                 feed(&mut points, otlp(view, sketch));
             }
-            let rows = |rollups: &mut Rollups| {
-                rollups.freeze(LogOffset(1)).unwrap().map(|rows| rows.map(|rows| rows.batch))
-            };
-            prop_assert_eq!(rows(&mut derived), rows(&mut points));
+            prop_assert_eq!(frozen(&mut derived, LogOffset(1)), frozen(&mut points, LogOffset(1)));
         }
     }
 
@@ -202,7 +199,7 @@ mod tests {
         for kind in (0..=5).chain(0..=5) {
             rollups.add_derived(&view(DerivedSource::Spans, kind, 0, false), &sketch, None);
         }
-        let batch = rollups.freeze(LogOffset(1)).unwrap()[0].take().unwrap().batch;
+        let batch = frozen(&mut rollups, LogOffset(1))[0].take().unwrap();
         let counts = batch["count"].as_primitive::<arrow::datatypes::Int64Type>();
         let mut counts: Vec<i64> = counts.values().to_vec();
         counts.sort_unstable();

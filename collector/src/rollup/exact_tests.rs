@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use proptest::prelude::*;
 
-use super::tests::{S, T0, add, limits, sum};
+use super::tests::{S, T0, add, frozen, limits, sum};
 use super::*;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -167,8 +167,8 @@ proptest! {
             let unit = if shape == Shape::Hdr { "ns" } else { "1" };
             add(&mut rollups, "m", unit, data(shape, &sent[at]));
             if seals[step] || step + 1 == sent.len() {
-                for (rows, frozen) in rows.iter_mut().zip(rollups.freeze(LogOffset(1)).unwrap()) {
-                    rows.extend(fragments_of(&frozen.unwrap().batch).unwrap().into_values().flatten());
+                for (rows, frozen) in rows.iter_mut().zip(frozen(&mut rollups, LogOffset(1))) {
+                    rows.extend(fragments_of(&frozen.unwrap()).unwrap().into_values().flatten());
                 }
             }
         }

@@ -5,11 +5,11 @@
 //! - a coarse row is folded from the next finer ones, so distributions are merged once a level.
 
 use arrow::error::ArrowError;
-use daymark_model::{LogOffset, UnixNanos};
+use daymark_model::LogOffset;
 use daymark_store::series::{Adding, Fragment, FragmentColumns};
 use daymark_store::{Resolution, TableName};
 
-use super::Fragments;
+use super::frozen::Folded;
 use crate::columns::MetricSeries;
 
 /// Number of resolutions.
@@ -26,20 +26,12 @@ pub(crate) fn level(table: TableName) -> Option<usize> {
 /// Rows of all wanted resolutions in the making.
 pub(super) struct Fold {
     through: LogOffset,
-    rows: [Option<Rows>; LEVELS],
-}
-
-struct Rows {
-    columns: FragmentColumns,
-    time: (UnixNanos, UnixNanos),
+    rows: [Option<FragmentColumns>; LEVELS],
 }
 
 impl Fold {
     pub(super) fn new(wanted: Levels, through: LogOffset) -> Fold {
-        let rows = |wanted: bool| {
-            wanted.then(|| Rows { columns: FragmentColumns::default(), time: (UnixNanos(u64::MAX), UnixNanos(0)) })
-        };
-        Fold { through, rows: wanted.map(rows) }
+        Fold { through, rows: wanted.map(|wanted| wanted.then(FragmentColumns::default)) }
     }
 
     /// Adds the fragments of one series, in order of time.
@@ -96,8 +88,7 @@ impl Fold {
         fragment: Fragment<'e>,
     ) -> Result<(), ArrowError> {
         if let Some(rows) = &mut self.rows[level] {
-            rows.time = (rows.time.0.min(fragment.window), rows.time.1.max(fragment.window));
-            rows.columns.push(series.head(), &fragment, self.through)?;
+            rows.push(series.head(), &fragment, self.through)?;
         }
         match level < coarsest {
             true => self.take(series, adding, pending, level + 1, coarsest, fragment),
@@ -106,12 +97,10 @@ impl Fold {
     }
 
     /// The rows, by resolution.
-    pub(super) fn finish(self) -> Result<[Option<Fragments>; LEVELS], ArrowError> {
-        let mut finished: [Option<Fragments>; LEVELS] = Default::default();
+    pub(super) fn finish(self) -> Result<Folded, ArrowError> {
+        let mut finished = Folded::default();
         for (rows, finished) in self.rows.into_iter().zip(&mut finished) {
-            if let Some(Rows { mut columns, time }) = rows {
-                *finished = Some(Fragments { batch: columns.finish()?, time });
-            }
+            *finished = rows.map(|mut rows| rows.finish()).transpose()?;
         }
         Ok(finished)
     }

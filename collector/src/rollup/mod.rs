@@ -15,6 +15,7 @@
 mod derived;
 mod distribution;
 mod fold;
+mod frozen;
 mod open;
 mod series;
 
@@ -29,8 +30,10 @@ use daymark_store::Resolution;
 use daymark_store::series::Adding;
 use daymark_wire::decode::{PointValue, PointView, Value};
 
-use self::fold::{Fold, LEVELS};
+use self::fold::LEVELS;
 pub(crate) use self::fold::{Levels, level};
+pub(crate) use self::frozen::Frozen;
+use self::frozen::{Chain, Folded, Parts};
 use self::open::{Apart, Extras, Incoming, NONE, Open};
 pub(crate) use self::series::{Metric, hash_attributes};
 use crate::columns::{Encoded, MetricSeries, SeriesColumns};
@@ -39,8 +42,6 @@ use crate::keyed::IdMap;
 /// Fragments of a series that a point looks through for its window, newest first. Beyond, it gets one of its own:
 /// readers and compaction join it.
 const MAX_LOOK_BACK: usize = 64;
-/// What an open fragment becomes in memory when it is sealed, with its share of the series' text. Bytes.
-const ROW_BYTES: usize = 400;
 /// Hot reads may see fragments so old: well within the 2 s that rows have until they can be queried.
 const MAX_LIVE_AGE: Duration = Duration::from_secs(1);
 /// A series unused for so many seals is forgotten.
@@ -89,7 +90,7 @@ pub(crate) struct Rollups {
 }
 
 struct Slot {
-    series: MetricSeries,
+    series: Arc<MetricSeries>,
     metric_hash: u64,
     adding: Adding,
     /// Its newest fragment, or [`NONE`].
@@ -109,12 +110,6 @@ struct Live {
     built: Instant,
     took: Duration,
     batch: Option<RecordBatch>,
-}
-
-/// Rows of one resolution and the time they span.
-pub(crate) struct Fragments {
-    pub(crate) batch: RecordBatch,
-    pub(crate) time: (UnixNanos, UnixNanos),
 }
 
 impl Rollups {
@@ -142,7 +137,7 @@ impl Rollups {
 
     /// Bytes that a seal frees, about.
     pub(crate) fn size_bytes(&self) -> usize {
-        self.extras.bytes + ROW_BYTES * self.open.len()
+        frozen::size_bytes(&self.open, &self.extras)
     }
 
     /// Which resolutions the open fragments are for.
@@ -253,7 +248,7 @@ impl Rollups {
         *self.by_metric.entry(metric.hash).or_default() += 1;
         let metric_hash = metric.hash;
         self.slots.push(Slot {
-            series,
+            series: Arc::new(series),
             metric_hash,
             adding: metric.adding,
             newest: NONE,
@@ -267,26 +262,10 @@ impl Rollups {
 
     /// The rows of the resolutions in `levels` as they stand, newest offset counted `through`. Sorted by metric, series
     /// and time.
-    fn fold(&self, levels: Levels, through: LogOffset) -> Result<[Option<Fragments>; LEVELS], ArrowError> {
-        let mut used: Vec<&Slot> = self.slots.iter().filter(|slot| slot.newest != NONE).collect();
-        if used.is_empty() {
-            return Ok(Default::default());
-        }
-        let rank = |slot: &Slot| slot.series.id as i64;
-        used.sort_unstable_by(|a, b| (&a.series.metric, rank(a)).cmp(&(&b.series.metric, rank(b))));
-        let mut fold = Fold::new(levels, through);
-        let mut chain: Vec<&Open> = Vec::new();
-        for slot in used {
-            chain.clear();
-            let mut at = slot.newest;
-            while let Some(open) = self.open.get(at as usize) {
-                chain.push(open);
-                at = open.before;
-            }
-            chain.sort_unstable_by_key(|open| open.rank());
-            fold.add(&slot.series, slot.adding, chain.iter().map(|open| open.fragment(&self.extras)))?;
-        }
-        fold.finish()
+    fn fold(&self, levels: Levels, through: LogOffset) -> Result<Folded, ArrowError> {
+        let used = self.slots.iter().filter(|slot| slot.newest != NONE);
+        let chains = used.map(|slot| Chain { series: &*slot.series, adding: slot.adding, newest: slot.newest });
+        frozen::fold(chains.collect(), (&self.open, &self.extras), levels, through)
     }
 
     /// The fragments for a hot read of one resolution, with the offset they reflect. Building them takes the lock from
@@ -314,20 +293,23 @@ impl Rollups {
         let built = Instant::now();
         let mut levels = [false; LEVELS];
         levels[level] = true;
-        let batch = self.fold(levels, through)?[level].take().map(|fragments| fragments.batch);
+        let batch = self.fold(levels, through)?[level].take();
         let live = Live { points: self.points, through, built, took: built.elapsed(), batch: batch.clone() };
         self.live[level] = Some(live);
         Ok((through, batch))
     }
 
-    /// Takes the rows of all wanted resolutions, which are empty afterwards; newest offset counted `through`.
-    ///
-    /// # Errors
-    /// When the columns do not fit the schema: a mistake in this crate.
-    pub(crate) fn freeze(&mut self, through: LogOffset) -> Result<[Option<Fragments>; LEVELS], ArrowError> {
-        let frozen = self.fold(self.wanted, through)?;
-        self.open = Vec::new();
-        self.extras.clear();
+    /// Takes the fragments of all wanted resolutions, which are empty afterwards; newest offset counted `through`.
+    pub(crate) fn freeze(&mut self, through: LogOffset) -> Option<Frozen> {
+        let used = self.slots.iter_mut().filter(|slot| slot.newest != NONE);
+        let chain = |slot: &mut Slot| Chain {
+            series: Arc::clone(&slot.series),
+            adding: slot.adding,
+            newest: std::mem::replace(&mut slot.newest, NONE),
+        };
+        let chains = used.map(chain).collect();
+        let (open, extras) = (std::mem::take(&mut self.open), std::mem::take(&mut self.extras));
+        let frozen = Frozen::new(Parts { chains, open, extras }, self.wanted, through);
         self.live = Default::default();
         self.seals += 1;
         let oldest = self.seals.saturating_sub(KEEP_SEALS);
@@ -337,10 +319,9 @@ impl Rollups {
             self.by_metric.clear();
             self.slots.iter().for_each(|slot| *self.by_metric.entry(slot.metric_hash).or_default() += 1);
         }
-        self.slots.iter_mut().for_each(|slot| slot.newest = NONE);
         // Resources go with their last series.
         self.derived_from.retain(|_, resource| Arc::strong_count(resource) > 1);
-        Ok(frozen)
+        frozen
     }
 }
 

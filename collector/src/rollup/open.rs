@@ -76,10 +76,6 @@ impl Extras {
         let replaced = self.of(at).hist.replace(hist).as_ref().map_or(0, heap_bytes);
         self.bytes = (self.bytes + size).saturating_sub(replaced);
     }
-
-    pub(super) fn clear(&mut self) {
-        *self = Extras::default();
-    }
 }
 
 /// Where a running total stands to the one held, by time and value.

@@ -94,14 +94,23 @@ pub(super) fn limits(all: usize) -> SeriesLimits {
     SeriesLimits { all, per_metric: all }
 }
 
-fn rows_of(rollups: &Rollups, level: usize) -> Option<Fragments> {
+/// The rows of all resolutions, taken.
+pub(super) fn frozen(rollups: &mut Rollups, through: LogOffset) -> [Option<RecordBatch>; LEVELS] {
+    let mut rows: [Option<RecordBatch>; LEVELS] = Default::default();
+    if let Some(frozen) = rollups.freeze(through) {
+        frozen.levels().for_each(|level| rows[level] = Some(frozen.batch(level).unwrap()));
+    }
+    rows
+}
+
+fn rows_of(rollups: &Rollups, level: usize) -> Option<RecordBatch> {
     rollups.fold([true; LEVELS], LogOffset(1)).unwrap()[level].take()
 }
 
 /// (window s, count, sum, last) of the 10 s rows, in their order.
 fn rows(rollups: &Rollups) -> Vec<(i64, u64, f64, Option<f64>)> {
-    let Some(fragments) = rows_of(rollups, 0) else { return Vec::new() };
-    let rows = FragmentRows::of(&fragments.batch).unwrap();
+    let Some(batch) = rows_of(rollups, 0) else { return Vec::new() };
+    let rows = FragmentRows::of(&batch).unwrap();
     let row = |row| {
         let fragment = rows.fragment(row).unwrap();
         let window = (fragment.window.0 as i64 - T0 as i64) / S as i64;
@@ -111,7 +120,7 @@ fn rows(rollups: &Rollups) -> Vec<(i64, u64, f64, Option<f64>)> {
 }
 
 fn hists(rollups: &Rollups) -> Vec<Option<Histogram>> {
-    let batch = rows_of(rollups, 0).unwrap().batch;
+    let batch = rows_of(rollups, 0).unwrap();
     let column = batch["hist"].as_binary::<i32>();
     (0..column.len()).map(|row| column.is_valid(row).then(|| Histogram::decode(column.value(row)).unwrap())).collect()
 }
@@ -218,7 +227,7 @@ fn foreign_exponential_durations_become_nanoseconds_with_a_stated_error() {
     let mut rollups = Rollups::new(limits(100));
     add(&mut rollups, "m", "us", exponential(&sketch, 1.0));
     assert_eq!(rows(&rollups), [(10, 1_000, 500_500e3, None)]);
-    let batch = rows_of(&rollups, 0).unwrap().batch;
+    let batch = rows_of(&rollups, 0).unwrap();
     assert_eq!(batch["unit"].as_string::<i32>().value(0), "ns");
     let double = |name: &str| batch[name].as_primitive::<Float64Type>().value(0);
     let Some(Histogram::Hdr(hist)) = &hists(&rollups)[0] else { panic!("no distribution") };
@@ -231,11 +240,11 @@ fn foreign_exponential_durations_become_nanoseconds_with_a_stated_error() {
 fn a_seal_takes_every_resolution_at_once() {
     let mut rollups = Rollups::new(limits(100));
     add(&mut rollups, "m", "1", sum(vec![number(0, 5, 2.0, "a"), number(30, 35, 3.0, "a")], 1));
-    let frozen = rollups.freeze(LogOffset(7)).unwrap().map(|rows| rows.unwrap().batch);
+    let frozen = frozen(&mut rollups, LogOffset(7)).map(Option::unwrap);
     assert_eq!(frozen.each_ref().map(RecordBatch::num_rows), [2, 1, 1, 1]);
     let sums = frozen.map(|batch| fragments_of(&batch).unwrap().into_values().flatten().map(|f| f.sum).sum::<f64>());
     assert_eq!(sums, [5.0; 4]);
-    assert!(rollups.rows() == 0 && rollups.freeze(LogOffset(7)).unwrap().iter().all(Option::is_none));
+    assert!(rollups.rows() == 0 && rollups.freeze(LogOffset(7)).is_none());
 }
 
 #[test]
@@ -243,7 +252,7 @@ fn only_tables_that_lack_the_points_get_them() {
     let mut rollups = Rollups::new(limits(100));
     rollups.want([false, true, false, true]);
     add(&mut rollups, "m", "1", sum(vec![number(0, 5, 2.0, "a")], 1));
-    let frozen = rollups.freeze(LogOffset(7)).unwrap();
+    let frozen = frozen(&mut rollups, LogOffset(7));
     assert_eq!(frozen.map(|rows| rows.is_some()), [false, true, false, true]);
 }
 
@@ -255,7 +264,7 @@ fn a_total_that_was_reset_keeps_what_it_had_reached() {
     add(&mut rollups, "m", "1", sum(points, 2));
     assert_eq!(rows(&rollups), [(0, 2, 0.0, Some(10.0)), (0, 1, 0.0, Some(4.0)), (0, 1, 0.0, Some(1.0))]);
     for level in 1..LEVELS {
-        assert_eq!(rows_of(&rollups, level).unwrap().batch.num_rows(), 3, "level {level}");
+        assert_eq!(rows_of(&rollups, level).unwrap().num_rows(), 3, "level {level}");
     }
 }
 
