@@ -127,4 +127,8 @@ impl Ingest for AgentHandle {
     async fn heartbeat(&self, _beat: Heartbeat) -> Result<(), Refusal> {
         Err(Refusal::reject("not_a_collector", "an agent takes no heartbeats: send them to the collector"))
     }
+
+    fn busy(&self) -> Option<Refusal> {
+        pipeline::busy(&self.shared)
+    }
 }

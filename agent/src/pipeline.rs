@@ -1,5 +1,5 @@
 //! The path of a request through the agent, top to bottom:
-//! receive → refuse when slow → check → derive → queue → stamp → send → ack.
+//! refuse when busy → receive → check → derive → queue → stamp → send → ack.
 //!
 //! Invariants:
 //! - checking and deriving are one pass over the bytes: what is derived is exactly what is valid;
@@ -23,10 +23,20 @@ use crate::queue::{NoRoom, Place};
 /// Ledger reason of items whose ids or times are invalid.
 const INVALID_ITEM: &str = "invalid_item";
 
+/// Why clients are turned away while that costs little: what would wait too long anyhow is not read.
+pub(crate) fn busy(shared: &Shared) -> Option<Refusal> {
+    let options = &shared.options;
+    let waited = options.slow_queue_ms;
+    shared.queue.is_slow(options.queue_bytes / 4, waited, shared.clock.now()).then(|| {
+        let message =
+            format!("the collector is slower than the services: what came {waited} ms ago still waits; send it again");
+        Refusal::unavailable("queue_slow", message, options.retry_after_ms)
+    })
+}
+
 /// Carries one client request to the collector. `Ok` means that its items are durable there.
 pub(crate) async fn carry(shared: &Arc<Shared>, request: IngestRequest) -> Result<IngestAnswer, Refusal> {
     let (signal, payload, open) = receive(shared, &request)?;
-    refuse_when_slow(shared, signal)?;
     let Derived { walked, series, latest, checked } = check_and_derive(shared, signal, &payload, &open).await?;
     let mut in_flight = shared.ledger.receive(signal, walked.items);
     in_flight.reject(INVALID_ITEM, walked.rejected);
@@ -53,20 +63,6 @@ fn receive(shared: &Shared, request: &IngestRequest) -> Result<(Signal, Bytes, O
     }
     shared.tenants.saw(&request.tenant);
     Ok((*signal, payload.clone(), shared.closed.open(shared.clock.now())))
-}
-
-/// Turns the client away while that costs little: what would wait too long anyhow is not decoded.
-fn refuse_when_slow(shared: &Shared, signal: Signal) -> Result<(), Refusal> {
-    let options = &shared.options;
-    if !shared.queue.is_slow(options.queue_bytes / 4, options.slow_queue_ms, shared.clock.now()) {
-        return Ok(());
-    }
-    // Its items are not known.
-    shared.ledger.receive(signal, 1).shed("queue_slow", 1);
-    let waited = options.slow_queue_ms;
-    let message =
-        format!("the collector is slower than the services: what came {waited} ms ago still waits; send it again");
-    Err(Refusal::unavailable("queue_slow", message, options.retry_after_ms))
 }
 
 /// Walks the bytes once: counts items, refuses what is malformed, derives metrics.

@@ -23,6 +23,12 @@ pub trait Ingest: Send + Sync + 'static {
     /// # Errors
     /// [`Refusal`] when the heartbeat could not be taken; the next one replaces it.
     async fn heartbeat(&self, beat: Heartbeat) -> Result<(), Refusal>;
+
+    /// Why requests need not even be read now: they would wait too long. Listeners ask before they take the work of
+    /// reading one; what they refuse so, they count.
+    fn busy(&self) -> Option<Refusal> {
+        None
+    }
 }
 
 /// One request of one client, decompressed.

@@ -56,7 +56,7 @@ where
 
 /// Most of a refused request that is read and dropped, and for how long.
 const DISCARD_BYTES: usize = 64 << 20;
-const DISCARD_TIME: Duration = Duration::from_secs(1);
+const DISCARD_TIME: Duration = Duration::from_secs(5);
 
 /// Reads the rest of a refused request, so that the client finishes writing and then reads why it was refused; a
 /// connection closed at once would reset under it.

@@ -190,11 +190,15 @@ impl Receiver {
         let Progress { charge, sent, handed_over } = progress;
         // Heartbeats are small, and without them time would stand still for the alerts.
         let heartbeat = call.route == Route::Heartbeat;
+        let busy = || if heartbeat { None } else { self.ingest.busy() };
+        busy().map_or(Ok(()), Err)?;
         let held = if heartbeat { None } else { Some(self.options.memory.admit(&tenant)?) };
         let Ok(_slot) = self.slots.acquire(&tenant).await else {
             let message = format!("too many requests of tenant {tenant} at once: send again later");
             return Err(Refusal::unavailable("concurrency", message, self.options.retry_after_ms));
         };
+        // It may have waited for its slot.
+        busy().map_or(Ok(()), Err)?;
         let mut room = self.memory.room(held);
         let max_bytes = self.options.max_request_bytes;
         let (body, encoding) = match call.framing {

@@ -8,6 +8,7 @@ mod refusals;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,7 @@ struct Recorder {
     beats: Mutex<Vec<Heartbeat>>,
     answers: Mutex<VecDeque<Result<IngestAnswer, Refusal>>>,
     delay: Option<Duration>,
+    busy: AtomicBool,
 }
 
 impl Recorder {
@@ -58,6 +60,10 @@ impl Ingest for Recorder {
     async fn heartbeat(&self, beat: Heartbeat) -> Result<(), Refusal> {
         self.beats.lock().unwrap().push(beat);
         Ok(())
+    }
+
+    fn busy(&self) -> Option<Refusal> {
+        self.busy.load(Relaxed).then(|| Refusal::unavailable("queue_slow", "what came 1000 ms ago still waits", 700))
     }
 }
 

@@ -236,6 +236,43 @@ async fn too_many_and_too_slow_are_turned_away() {
     assert_eq!(listening.refused(), ["logs/shed/concurrency=1"]);
 }
 
+/// Scenario: what takes the requests says that it is busy. Guarantees: they are refused unread, with the time to come back,
+/// also when they waited for a slot meanwhile; heartbeats are taken.
+#[tokio::test]
+async fn a_busy_ingest_is_not_given_requests() {
+    let recorder = Arc::new(Recorder { delay: Some(Duration::from_millis(300)), ..Recorder::default() });
+    let listening = Listening::start(recorder.clone(), |options| {
+        options.max_concurrent_requests = 1;
+        options.max_waiting_requests = 1;
+    });
+    let listening = listening.await;
+    let url = listening.url("/v1/traces");
+    let send = |content: &'static [u8]| {
+        let url = url.clone();
+        tokio::spawn(async move { post(&url, &[("content-type", PROTOBUF)], content).await })
+    };
+    let first = send(b"");
+    while recorder.count() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let waiting = send(b"not OTLP");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    recorder.busy.store(true, Relaxed);
+    let (status, response) = send(b"not OTLP either").await.unwrap();
+    assert_eq!((status, response.headers()["retry-after"].to_str().unwrap()), (503, "1"));
+    assert_eq!((first.await.unwrap().0, waiting.await.unwrap().0, recorder.count()), (200, 503, 1));
+    assert_eq!(listening.refused(), ["traces/shed/queue_slow=2"]);
+    let beat = Heartbeat {
+        agent: AgentId([7; 16]),
+        epoch: 3,
+        tenant: TenantId::default(),
+        closed_until: UnixNanos(5),
+        ledger: Ledger::new("agent").snapshot(),
+    };
+    let beat = serde_json::to_vec(&beat).unwrap();
+    assert_eq!(post(&listening.url("/v1/heartbeat"), &[("content-type", "application/json")], beat).await.0, 200);
+}
+
 /// Scenario: a request is larger than the memory left. Guarantees: turned away, and the memory is free afterwards.
 #[tokio::test]
 async fn memory_of_all_requests_is_capped() {
