@@ -25,6 +25,8 @@ use crate::{CollectorOptions, storage, tenant};
 /// How long the applier steps aside for a waiting hot read before it takes the lock again.
 const YIELD: Duration = Duration::from_micros(50);
 const MAX_YIELDS: u32 = 40;
+/// The least a seal under way counts for, of `sealing_bytes`.
+const MIN_SEAL_BYTES: usize = 256 << 10;
 
 /// State of a running collector.
 pub(crate) struct Shared {
@@ -74,6 +76,17 @@ pub(crate) struct Seal {
     pub(crate) table: TableName,
     pub(crate) batches: Vec<HotBatch>,
     pub(crate) through: LogOffset,
+}
+
+impl Seal {
+    fn size_bytes(&self) -> usize {
+        self.batches.iter().map(HotBatch::size_bytes).sum()
+    }
+
+    /// What it counts for while it is under way: many small ones are a load, too.
+    fn cost_bytes(&self) -> usize {
+        self.size_bytes().max(MIN_SEAL_BYTES)
+    }
 }
 
 /// The parts a collector is made of, before its threads run.
@@ -171,8 +184,7 @@ impl Shared {
             *held.entry(tenant.clone()).or_default() += *bytes as u64;
         }
         for seal in &self.read().seals {
-            let bytes: usize = seal.batches.iter().map(HotBatch::size_bytes).sum();
-            *held.entry(seal.tenant.clone()).or_default() += bytes as u64;
+            *held.entry(seal.tenant.clone()).or_default() += seal.size_bytes() as u64;
         }
         let log = self.log.stats();
         self.options.memory.report(&held, log.queued_bytes + log.undelivered_bytes);
@@ -184,19 +196,19 @@ impl Shared {
         self.seal_queued.notify_one();
     }
 
-    /// The lock, once fewer than `seals_in_flight` seals are under way.
+    /// The lock, once the seals under way hold less than `sealing_bytes`.
     pub(crate) fn room_for_seal(&self) -> MutexGuard<'_, Core> {
-        self.when_seals_below(self.options.seals_in_flight.max(1))
+        self.when_seals(|seals| seals.iter().map(Seal::cost_bytes).sum::<usize>() < self.options.sealing_bytes.max(1))
     }
 
     /// The lock, once every seal is published or given up.
     pub(crate) fn seals_finished(&self) -> MutexGuard<'_, Core> {
-        self.when_seals_below(1)
+        self.when_seals(VecDeque::is_empty)
     }
 
-    fn when_seals_below(&self, limit: usize) -> MutexGuard<'_, Core> {
+    fn when_seals(&self, few_enough: impl Fn(&VecDeque<Seal>) -> bool) -> MutexGuard<'_, Core> {
         let mut core = self.write();
-        while core.seals.len() >= limit && self.failure.borrow().is_none() {
+        while !few_enough(&core.seals) && self.failure.borrow().is_none() {
             let _waiting = self.vitals.at(Stage::WaitingForSealer);
             core = self.seal_done.wait(core).unwrap_or_else(PoisonError::into_inner);
         }

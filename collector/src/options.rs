@@ -28,8 +28,8 @@ pub struct CollectorOptions {
     /// What a start may have to replay, about: every table is sealed once half of these bytes were applied since the last
     /// time.
     pub replay_bytes: u64,
-    /// Seals waiting or running before the applier waits for them.
-    pub seals_in_flight: usize,
+    /// While rows on their way into a commit take so much, the applier waits before it seals more. Bytes.
+    pub sealing_bytes: usize,
     /// How long published rows stay in memory for readers whose snapshot is just older, milliseconds.
     pub keep_published_ms: u64,
     /// Published rows of a table that take more than this are dropped at once: such readers take a newer snapshot.
@@ -114,7 +114,7 @@ impl CollectorOptions {
             seal_interval_ms: 60_000,
             hot_bytes: 80 << 20,
             replay_bytes: 1 << 30,
-            seals_in_flight: 4,
+            sealing_bytes: 64 << 20,
             keep_published_ms: 2_000,
             keep_published_bytes: 8 << 20,
             read_ahead_bytes: 16 << 20,

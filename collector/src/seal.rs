@@ -1,7 +1,7 @@
 //! Seal and publish: writes the rows of a table as a segment, as they came, and commits it with the log offset consumed.
 //!
 //! Where it sits: one thread behind the applier. It takes the seals in order, so offsets of a table never go back;
-//! the applier waits when `seals_in_flight` of them are under way.
+//! the applier waits while they hold `sealing_bytes`.
 //!
 //! Invariants:
 //! - rows leave memory only after the commit that holds them is durable;

@@ -32,6 +32,7 @@ pub(crate) async fn start(
     let limit = usize::try_from(admission.memory.status().limit_bytes).unwrap_or(usize::MAX);
     options.hot_bytes = options.hot_bytes.min(limit / 2);
     options.seal_bytes = options.seal_bytes.min(limit / 8);
+    options.sealing_bytes = options.sealing_bytes.min(limit / 4);
     options.seal_interval_ms = tuning.seal_interval_ms;
     options.compact_interval_ms = tuning.compact_interval_ms;
     options.compact.splice_bytes = tuning.splice_bytes;
