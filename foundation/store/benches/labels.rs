@@ -12,8 +12,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicr
 use daymark_model::{LogOffset, TenantId, TimeRange, UnixNanos};
 use daymark_store::series::{Fragment, FragmentColumns, SeriesFilter, SeriesHead, list_labels, list_series};
 use daymark_store::{
-    Commit, CompactOptions, MatchOp, Matcher, Reader, SegmentOptions, Store, TableName, attributes_builder,
-    write_segment,
+    Commit, CompactOptions, MatchOp, Matcher, Reader, Store, TableName, attributes_builder, write_segment,
 };
 
 const SERIES: u64 = 100_000;
@@ -173,30 +172,28 @@ async fn look_ups(reader: &Reader, what: &str, all: &[One]) {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let all = series();
-    for page_rows in [2_048, 20_480] {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Arc::new(Store::open_local(dir.path()).unwrap());
-        let options = SegmentOptions { page_rows, ..CompactOptions::default().segment };
-        for (name, batch) in [(TableName::Series, catalogue(&all)), (TableName::Metrics10s, points(&all))] {
-            let table = store.table(&TenantId::default(), name);
-            let started = Instant::now();
-            let file = write_segment(&table, vec![batch], options.clone()).await.unwrap();
-            let took = started.elapsed();
-            let meta = file.meta().clone();
-            table.commit(Commit::publish(vec![file], LogOffset(1))).await.unwrap();
-            let each = |bytes: u64| bytes as f64 / SERIES as f64;
-            let index = meta.index.as_ref().map_or(0, |index| index.bytes);
-            println!(
-                "{name}, pages of {page_rows} rows: {:.1} bytes a series, {:.1} of index; written in {:.0} ms",
-                each(meta.bytes),
-                each(index),
-                took.as_secs_f64() * 1e3
-            );
-        }
-        let reader = Reader::new(Arc::clone(&store), None);
-        look_ups(&reader, "postings", &all).await;
-        let table = store.table(&TenantId::default(), TableName::Series);
-        table.drop_indexes(UnixNanos(u64::MAX)).await.unwrap();
-        look_ups(&reader, "scan", &all).await;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(Store::open_local(dir.path()).unwrap());
+    let options = CompactOptions::default().segment;
+    for (name, batch) in [(TableName::Series, catalogue(&all)), (TableName::Metrics10s, points(&all))] {
+        let table = store.table(&TenantId::default(), name);
+        let started = Instant::now();
+        let file = write_segment(&table, vec![batch], options.clone()).await.unwrap();
+        let took = started.elapsed();
+        let meta = file.meta().clone();
+        table.commit(Commit::publish(vec![file], LogOffset(1))).await.unwrap();
+        let each = |bytes: u64| bytes as f64 / SERIES as f64;
+        let index = meta.index.as_ref().map_or(0, |index| index.bytes);
+        println!(
+            "{name}: {:.1} bytes a series, {:.1} of index; written in {:.0} ms",
+            each(meta.bytes),
+            each(index),
+            took.as_secs_f64() * 1e3
+        );
     }
+    let reader = Reader::new(Arc::clone(&store), None);
+    look_ups(&reader, "postings", &all).await;
+    let table = store.table(&TenantId::default(), TableName::Series);
+    table.drop_indexes(UnixNanos(u64::MAX)).await.unwrap();
+    look_ups(&reader, "scan", &all).await;
 }
