@@ -16,7 +16,7 @@ pub(crate) enum StoreCommand {
     Usage(UsageArgs),
     /// List the versions of a table that can still be read.
     Log(Selection),
-    /// Build text indexes anew from the rows: those that are damaged, or all.
+    /// Build indexes of logs and series anew from the rows: those that are damaged, or all.
     RebuildIndex(RebuildArgs),
     /// Go back to the version before a torn commit, and take unreadable checkpoints away; keeps copies. The collector
     /// must not run.

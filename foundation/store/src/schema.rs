@@ -128,6 +128,11 @@ impl TableName {
         self == TableName::Series || TableName::METRICS.contains(&self)
     }
 
+    /// Whether segments have an index: of words, or of labels.
+    pub fn is_indexed(self) -> bool {
+        matches!(self, TableName::Logs | TableName::Series)
+    }
+
     /// Width of the windows of a table of fragments, nanoseconds.
     pub fn window_ns(self) -> Option<u64> {
         if self == TableName::Edges {

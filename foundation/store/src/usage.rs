@@ -37,7 +37,7 @@ pub struct TableUsage {
     pub rows: u64,
     /// Parquet files.
     pub data_bytes: u64,
-    /// Text indexes.
+    /// Indexes.
     pub index_bytes: u64,
     /// Time of the oldest row.
     pub oldest: Option<UnixNanos>,

@@ -3,8 +3,8 @@
 //! Where it sits: `daymark store verify`, offline or beside a running collector. Nothing here writes.
 //!
 //! What is held against what: commits and checkpoints against each other; the files on disk against the sizes and
-//! checksums in the log; the rows of a file against its footer, its statistics, its times and offsets; the text index
-//! against an index built anew from the rows.
+//! checksums in the log; the rows of a file against its footer, its statistics, its times and offsets; its index
+//! against one built anew from the rows.
 //!
 //! Invariant: a file that a concurrent compaction or retention took away is no finding.
 
@@ -22,7 +22,7 @@ use object_store::{ObjectMeta, ObjectStore};
 use serde::Serialize;
 
 use crate::delta::State;
-use crate::{StoreError, Table, TableName};
+use crate::{StoreError, Table};
 
 /// How a table is checked.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +78,7 @@ pub struct Verified {
     pub bytes: u64,
     /// Bytes of their indexes.
     pub index_bytes: u64,
-    /// Segments of logs without a text index: cold ones, or of other writers. Searches scan them.
+    /// Segments of logs or series without an index: cold logs, or of older versions or other writers. They are scanned.
     pub without_index: u64,
     /// Segments of older versions or other writers, which have no checksums.
     pub without_checksums: u64,
@@ -109,9 +109,9 @@ impl Table {
                 .filter_map(|segment| segment.index.as_ref())
                 .map(|index| index.bytes)
                 .sum(),
-            without_index: match self.name() {
-                TableName::Logs => state.live.values().filter(|segment| segment.index.is_none()).count() as u64,
-                _ => 0,
+            without_index: match self.name().is_indexed() {
+                true => state.live.values().filter(|segment| segment.index.is_none()).count() as u64,
+                false => 0,
             },
             without_checksums: state.live.values().filter(|segment| segment.checksums.is_empty()).count() as u64,
             orphans: self.count_unnamed(&state).await?,
@@ -168,7 +168,7 @@ impl fmt::Display for Verified {
              {index_bytes} of indexes"
         )?;
         if self.without_index > 0 {
-            write!(f, ", {} segments without a text index", self.without_index)?;
+            write!(f, ", {} segments without an index", self.without_index)?;
         }
         if self.without_checksums > 0 {
             write!(f, ", {} segments without checksums", self.without_checksums)?;

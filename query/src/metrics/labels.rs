@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::response::Response;
 use daymark_model::{Receipt, TimeRange};
-use daymark_store::series::{Resolution, SeriesFilter, list_series};
+use daymark_store::series::{LabelValues, Resolution, SeriesFilter, list_labels, list_series};
 use daymark_store::{MatchOp, Matcher, Series, TableName};
 use serde::Serialize;
 
@@ -69,14 +69,19 @@ pub(super) async fn listed(
     filter: &SeriesFilter,
     range: TimeRange,
 ) -> Result<(Vec<Series>, Receipt), QueryError> {
+    check_rows(asked, range).await?;
+    Ok(list_series(&asked.app.reader, &asked.tenant, filter, range).await?)
+}
+
+async fn check_rows(asked: &Asked, range: TimeRange) -> Result<(), QueryError> {
     let resolution = Resolution::for_listing(&asked.app.reader, &asked.tenant, range).await?;
     for table in [resolution.table(), TableName::Series] {
         asked.app.check_rows(&asked.tenant, table, range).await?;
     }
-    Ok(list_series(&asked.app.reader, &asked.tenant, filter, range).await?)
+    Ok(())
 }
 
-async fn asked_for(asked: &Asked, more: &[&str]) -> Result<(Vec<Series>, Receipt), QueryError> {
+fn question(asked: &Asked, more: &[&str]) -> Result<(SeriesFilter, TimeRange), QueryError> {
     let Asked { app, params, .. } = asked;
     params.check(&[&["metric", "service", "start", "end"][..], more].concat(), &["attribute"])?;
     let matcher = |(key, value)| Matcher { key, op: MatchOp::Equal, value };
@@ -85,24 +90,32 @@ async fn asked_for(asked: &Asked, more: &[&str]) -> Result<(Vec<Series>, Receipt
         service: params.one("service").map(str::to_owned),
         matchers: params.pairs("attribute")?.into_iter().map(matcher).collect(),
     };
-    listed(asked, &filter, params.range(&*app.clock)?).await
+    Ok((filter, params.range(&*app.clock)?))
+}
+
+async fn asked_for(asked: &Asked) -> Result<(Vec<Series>, Receipt), QueryError> {
+    let (filter, range) = question(asked, &[])?;
+    listed(asked, &filter, range).await
 }
 
 /// The labels of the series asked for, or with `label` its values.
 pub(crate) async fn labels(asked: Asked) -> Result<Response, QueryError> {
-    let (series, receipt) = asked_for(&asked, &["label"]).await?;
-    let Some(label) = asked.params.one("label").map(str::to_owned) else {
-        let labels = on_cpu(move || by_size(label_values(&series))).await?;
-        return asked.answer(receipt, Labels { labels }).await;
-    };
-    let key = label.clone();
-    let values = on_cpu(move || label_values(&series).remove(&key).unwrap_or_default()).await?;
-    asked.answer(receipt, Values { label, values }).await
+    let (filter, range) = question(&asked, &["label"])?;
+    check_rows(&asked, range).await?;
+    let label = asked.params.one("label").map(str::to_owned);
+    let (mut found, receipt) = list_labels(&asked.app.reader, &asked.tenant, &filter, range, label.as_deref()).await?;
+    match label {
+        None => asked.answer(receipt, Labels { labels: by_size(found) }).await,
+        Some(label) => {
+            let values = found.remove(&label).unwrap_or_default();
+            asked.answer(receipt, Values { label, values }).await
+        }
+    }
 }
 
 /// The series asked for, at most `max_series`.
 pub(crate) async fn series(asked: Asked) -> Result<Response, QueryError> {
-    let (series, receipt) = asked_for(&asked, &[]).await?;
+    let (series, receipt) = asked_for(&asked).await?;
     let limit = asked.app.options.max_series;
     if series.len() > limit {
         return Err(QueryError::Limit {
@@ -123,7 +136,7 @@ pub(crate) async fn series(asked: Asked) -> Result<Response, QueryError> {
 
 /// The metrics with the most series, and the labels of each with the most values.
 pub(crate) async fn cardinality(asked: Asked) -> Result<Response, QueryError> {
-    let (series, receipt) = asked_for(&asked, &[]).await?;
+    let (series, receipt) = asked_for(&asked).await?;
     let account = on_cpu(move || account(series)).await?;
     asked.answer(receipt, account).await
 }
@@ -146,8 +159,8 @@ fn account(all: Vec<Series>) -> Cardinality {
 }
 
 /// Values of every attribute of points and resources.
-fn label_values(all: &[Series]) -> BTreeMap<String, BTreeSet<String>> {
-    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+fn label_values(all: &[Series]) -> LabelValues {
+    let mut found = LabelValues::new();
     for series in all {
         for (key, value) in series.resource_attributes.iter().chain(&series.attributes) {
             let values = match found.get_mut(key) {
@@ -163,7 +176,7 @@ fn label_values(all: &[Series]) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// The label with the most values first.
-fn by_size(values: BTreeMap<String, BTreeSet<String>>) -> Vec<Label> {
+fn by_size(values: LabelValues) -> Vec<Label> {
     let mut labels: Vec<Label> =
         values.into_iter().map(|(name, values)| Label { name, values: values.len() }).collect();
     labels.sort_by(|a, b| b.values.cmp(&a.values).then_with(|| a.name.cmp(&b.name)));

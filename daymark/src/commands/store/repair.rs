@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use daymark_guard::{FileSystem, RealFileSystem};
-use daymark_store::{Access, StoreError, TableName, VerifyOptions};
+use daymark_store::{Access, StoreError, VerifyOptions};
 
 use super::{WrongUsage, select};
 use crate::cli::store_command::{RebuildArgs, Selection};
 use crate::commands::output;
 
-/// Rows that one document of a new index stands for, where no old index says.
+/// Rows that one document of a new text index stands for, where no old index says.
 const ROWS_PER_PAGE: u32 = 1024;
 
 /// Takes torn newest commits and unreadable checkpoints out of the tables' logs.
@@ -60,11 +60,12 @@ pub(super) async fn run(selection: Selection) -> anyhow::Result<()> {
 /// # Errors
 /// When rows cannot be read.
 pub(super) async fn rebuild_index(args: RebuildArgs) -> anyhow::Result<()> {
-    if args.selection.table.is_some_and(|table| table != TableName::Logs) {
-        return Err(WrongUsage("only the table logs has a text index".to_owned()).into());
+    let selection = args.selection;
+    if selection.table.is_some_and(|table| !table.is_indexed()) {
+        return Err(WrongUsage("only the tables logs and series have an index".to_owned()).into());
     }
-    let selection = Selection { table: Some(TableName::Logs), ..args.selection };
-    let (_, tables) = select(&selection, Access::Write).await?;
+    let (_, mut tables) = select(&selection, Access::Write).await?;
+    tables.retain(|table| table.name().is_indexed());
     let mut text = String::new();
     let mut rebuilt = Vec::new();
     let mut failed = 0_u64;

@@ -48,18 +48,10 @@ pub(crate) struct IndexBuilder {
 }
 
 impl IndexBuilder {
-    /// An index without rows.
+    /// An index without rows that will have parts of so many; one part for none.
     ///
     /// # Errors
     /// Faults of tantivy, panics included.
-    pub(crate) fn new(rows_per_page: u32) -> Result<IndexBuilder, StoreError> {
-        IndexBuilder::in_parts(rows_per_page, &[])
-    }
-
-    /// An index without rows that will have parts of so many.
-    ///
-    /// # Errors
-    /// As [`IndexBuilder::new`].
     pub(crate) fn in_parts(rows_per_page: u32, parts: &[u64]) -> Result<IndexBuilder, StoreError> {
         let ends = parts.split_last().map_or(VecDeque::new(), |(_, ends)| ends.iter().copied().collect());
         guard(|| Ok(IndexBuilder { part: Builder::new(rows_per_page)?, ends, ended: Vec::new() }))
@@ -68,7 +60,7 @@ impl IndexBuilder {
     /// The next rows.
     ///
     /// # Errors
-    /// As [`IndexBuilder::new`].
+    /// As [`IndexBuilder::in_parts`].
     pub(crate) fn add(&mut self, bodies: &StringArray) -> Result<(), StoreError> {
         guard(|| {
             (0..bodies.len()).try_for_each(|row| {
@@ -83,7 +75,7 @@ impl IndexBuilder {
     /// Packs it.
     ///
     /// # Errors
-    /// As [`IndexBuilder::new`].
+    /// As [`IndexBuilder::in_parts`].
     pub(crate) fn finish(mut self) -> Result<Vec<u8>, StoreError> {
         guard(|| {
             if self.ended.is_empty() {
@@ -255,10 +247,10 @@ impl TokenStream for PageWordStream<'_> {
 
 /// xxh3 with a seed of its own per index: words are hostile, and must not be able to collide on purpose.
 #[derive(Clone)]
-struct WordHasher(u64);
+pub(super) struct WordHasher(u64);
 
 impl WordHasher {
-    fn new() -> WordHasher {
+    pub(super) fn new() -> WordHasher {
         WordHasher(std::hash::RandomState::new().hash_one(0))
     }
 }
@@ -271,7 +263,7 @@ impl BuildHasher for WordHasher {
     }
 }
 
-struct WordHash(u64);
+pub(super) struct WordHash(u64);
 
 impl Hasher for WordHash {
     fn write(&mut self, bytes: &[u8]) {

@@ -1,6 +1,7 @@
-//! The text index of a segment: which pages of rows may hold a word.
+//! Indexes of segments: the text index of logs (which pages of rows may hold a word) and the label postings of `series`
+//! (`labels/`).
 //!
-//! One tantivy document stands for one page of rows (`rows_per_page`): document number = page number. Words used like
+//! In a text index one tantivy document stands for one page of rows (`rows_per_page`): document number = page number. Words used like
 //! ids (numbers, hex) are not terms but bits of a bloom filter per page, because unique terms would make up most of the
 //! index. Everything is packed into one `.idx` file (`pack.rs`), which for a merger has the index of each input as a part.
 //!
@@ -10,11 +11,14 @@
 
 mod bloom;
 mod build;
+mod labels;
+mod of_table;
 mod pack;
 mod pages;
 mod parts;
 mod search;
 
-pub(crate) use build::IndexBuilder;
+pub(crate) use labels::{LabelIndex, RowSet};
+pub(crate) use of_table::SegmentIndex;
 pub(crate) use pack::{join, split};
 pub(crate) use parts::{TextIndex, checked_parts};

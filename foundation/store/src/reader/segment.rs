@@ -17,6 +17,7 @@ use parquet::file::metadata::ParquetMetaData;
 use super::columns::{self, schema_of};
 use super::source;
 use super::{ReadSpec, RowChoice};
+use crate::index::LabelIndex;
 use crate::typed::{self, TypedColumn, restore};
 use crate::{BodyQuery, SegmentMeta, StoreError, Table, TableName};
 
@@ -149,6 +150,17 @@ impl Segment {
                 tracing::warn!(index = %index.path, %error, "text index is not usable, scanning the segment");
                 Search { rows: RowChoice::All, damage: Some(error.to_string()) }
             }
+        }
+    }
+
+    /// The label postings of a segment of `series`; `None` where an older version wrote it, or they were too large.
+    ///
+    /// # Errors
+    /// Why they cannot be used: nothing is missing from an answer that scans instead.
+    pub(crate) async fn labels(&self) -> Result<Option<Arc<LabelIndex>>, StoreError> {
+        match &self.meta.index {
+            Some(index) => source::label_index(&self.table, &self.meta, index).await.map(Some),
+            None => Ok(None),
         }
     }
 

@@ -18,7 +18,7 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 
 use super::segment::PageTimes;
 use crate::cache::Kind;
-use crate::index::TextIndex;
+use crate::index::{LabelIndex, TextIndex};
 use crate::{IndexMeta, SegmentMeta, StoreError, Table, TableName};
 
 /// The end of the file that is read first: footer and page index of a full segment fit in.
@@ -131,19 +131,43 @@ pub(super) async fn text_index(
     meta: &SegmentMeta,
     index: &IndexMeta,
 ) -> Result<Arc<TextIndex>, StoreError> {
+    let (rows, rows_per_page) = (meta.rows, index.rows_per_page);
+    let open = move |file: Bytes| TextIndex::open(&file, rows, rows_per_page);
+    index_file(table, index, open, TextIndex::memory_bytes).await
+}
+
+/// The label postings.
+pub(super) async fn label_index(
+    table: &Table,
+    meta: &SegmentMeta,
+    index: &IndexMeta,
+) -> Result<Arc<LabelIndex>, StoreError> {
+    if index.bytes > LabelIndex::MAX_FILE_BYTES {
+        let reason = format!("{} bytes, more than {}", index.bytes, LabelIndex::MAX_FILE_BYTES);
+        return Err(StoreError::DamagedIndex { path: table.path_of(&index.path).to_string(), reason });
+    }
+    let rows = meta.rows;
+    index_file(table, index, move |file| LabelIndex::open(&file, rows), LabelIndex::memory_bytes).await
+}
+
+async fn index_file<I: Send + Sync + 'static>(
+    table: &Table,
+    index: &IndexMeta,
+    open: impl FnOnce(Bytes) -> Result<I, String> + Send + 'static,
+    memory_bytes: fn(&I) -> usize,
+) -> Result<Arc<I>, StoreError> {
     let path = table.path_of(&index.path);
     let cache = &table.shared().cache;
     if let Some(index) = cache.get(path.as_ref(), Kind::Index) {
         return Ok(index);
     }
     let bytes = get_range(table, &path, 0..index.bytes).await?;
-    let (rows, rows_per_page) = (meta.rows, index.rows_per_page);
-    let opened = tokio::task::spawn_blocking(move || TextIndex::open(&bytes, rows, rows_per_page))
+    let opened = tokio::task::spawn_blocking(move || open(bytes))
         .await
         .map_err(|error| StoreError::background(&error))?
         .map_err(|reason| StoreError::DamagedIndex { path: path.to_string(), reason })?;
     let opened = Arc::new(opened);
-    cache.put(path.as_ref(), Kind::Index, Arc::clone(&opened), opened.memory_bytes());
+    cache.put(path.as_ref(), Kind::Index, Arc::clone(&opened), memory_bytes(&opened));
     Ok(opened)
 }
 

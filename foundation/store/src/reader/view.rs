@@ -172,7 +172,7 @@ impl View {
     }
 
     /// `spec` with the view's range and `query` as filters: cheap ones first.
-    pub(super) fn narrowed(&self, spec: &ReadSpec, query: Option<&BodyQuery>) -> ReadSpec {
+    pub(crate) fn narrowed(&self, spec: &ReadSpec, query: Option<&BodyQuery>) -> ReadSpec {
         let mut spec = spec.clone();
         if self.range != TimeRange::ALL {
             spec.filters.insert(0, Filter::time(self.table, self.range));
@@ -185,7 +185,7 @@ impl View {
 
     /// Rows of `segment` that may pass: by page times, bloom filters and text index. `None` when there are none, or
     /// when the segment is not readable, which the receipt then says.
-    pub(super) async fn choose(
+    pub(crate) async fn choose(
         &mut self,
         segment: &Segment,
         spec: &ReadSpec,
@@ -203,7 +203,7 @@ impl View {
     }
 
     /// Reads rows of one segment and counts them. `None` when it is not readable, which the receipt then says.
-    pub(super) async fn read_rows(
+    pub(crate) async fn read_rows(
         &mut self,
         segment: &Segment,
         spec: &ReadSpec,
@@ -216,7 +216,7 @@ impl View {
         }
     }
 
-    pub(super) fn unreadable(&mut self, segment: &Segment, error: StoreError) -> Result<(), StoreError> {
+    pub(crate) fn unreadable(&mut self, segment: &Segment, error: StoreError) -> Result<(), StoreError> {
         if !Segment::is_unreadable(&error) {
             return Err(error);
         }

@@ -29,7 +29,7 @@ pub struct SegmentMeta {
     pub time: (UnixNanos, UnixNanos),
     /// First and last log offset of its rows, both inside.
     pub offsets: (LogOffset, LogOffset),
-    /// The text index, for logs.
+    /// The index, for logs and series.
     pub index: Option<IndexMeta>,
     /// When it was written, milliseconds since the epoch.
     pub modified_ms: i64,
@@ -58,14 +58,14 @@ impl SegmentMeta {
     }
 }
 
-/// The text index of a segment.
+/// The index of a segment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IndexMeta {
     /// File inside the table's directory: `_idx/<ulid>.idx`.
     pub path: String,
     /// Its size.
     pub bytes: u64,
-    /// Rows of a page: document n of the index stands for rows `n * rows_per_page ..`.
+    /// Rows of a page: document n of a text index stands for rows `n * rows_per_page ..`. Label postings name rows: 1.
     pub rows_per_page: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Segments: a Parquet file and, for logs, its text index, written and published together.
+//! Segments: a Parquet file and, for logs and series, its index, written and published together.
 
 mod meta;
 mod properties;

@@ -140,12 +140,12 @@ impl Splice {
         let work = tokio::task::spawn_blocking(move || {
             let footer = file.finish()?;
             let bytes = std::mem::take(file.inner_mut());
-            let index = (!index.is_empty()).then(|| join(&index));
+            let index = (!index.is_empty()).then(|| (join(&index), rows_per_page));
             Ok(Encoded { bytes, layout, footer, index })
         });
         let encoded = work.await.map_err(|error| StoreError::background(&error))?;
         let encoded = encoded.map_err(|error| StoreError::parquet(&stem, error))?;
-        store(table, &stem, encoded, rows_per_page).await
+        store(table, &stem, encoded).await
     }
 }
 

@@ -1,8 +1,8 @@
-//! Writing a segment: Parquet file and text index, both durable before it can be published.
+//! Writing a segment: Parquet file and index, both durable before it can be published.
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::RecordBatch;
 use bytes::Bytes;
 use daymark_guard::fault::{self, Step};
 use futures::{Stream, TryStreamExt};
@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::properties::writer_properties;
 use super::stats::segment_stats;
 use super::{IndexMeta, SegmentFile, SegmentMeta, checksums};
-use crate::index::IndexBuilder;
+use crate::index::SegmentIndex;
 use crate::typed::{Layout, TypedColumn, TypedOptions};
 use crate::ulid::new_ulid;
 use crate::{StoreError, Table, TableName};
@@ -37,7 +37,7 @@ pub struct SegmentOptions {
     pub page_rows: usize,
     /// Rows that one document of the text index stands for.
     pub index_page_rows: u32,
-    /// Whether the bodies of logs get a text index.
+    /// Whether logs get a text index, and series label postings.
     pub index: bool,
     /// Which attributes get a column of their own.
     pub typed: TypedOptions,
@@ -95,7 +95,6 @@ pub(crate) async fn write_segment_with(
     let name = table.name();
     let known = table.known_snapshot().typed;
     let stem = new_ulid(table.shared().options.clock.now());
-    let index_page_rows = options.index_page_rows;
     let path = format!("{stem}.parquet");
     let (sender, mut receiver) = mpsc::channel::<RecordBatch>(BATCHES_AHEAD);
     let work = tokio::task::spawn_blocking(move || {
@@ -116,7 +115,7 @@ pub(crate) async fn write_segment_with(
     let read = feed(batches, sender).await;
     let encoded = work.await.map_err(|error| StoreError::background(&error))?;
     read?;
-    store(table, &stem, encoded?, index_page_rows).await
+    store(table, &stem, encoded?).await
 }
 
 /// Hands batches that have rows to whoever works on them, until there are no more or the worker has gone: its error says
@@ -141,7 +140,7 @@ struct Encoder {
     path: String,
     layout: Layout,
     writer: ArrowWriter<Vec<u8>>,
-    index: Option<IndexBuilder>,
+    index: Option<SegmentIndex>,
     group_bytes: usize,
 }
 
@@ -156,8 +155,10 @@ impl Encoder {
         let opened = writer_properties(table, layout.schema(), rows, options)
             .and_then(|properties| ArrowWriter::try_new(Vec::new(), Arc::clone(layout.schema()), Some(properties)));
         let writer = opened.map_err(|error| StoreError::parquet(&path, error))?;
-        let indexed = options.index && table == TableName::Logs;
-        let index = indexed.then(|| IndexBuilder::new(options.index_page_rows.max(1))).transpose()?;
+        let index = match options.index {
+            true => SegmentIndex::begin(table, options.index_page_rows.max(1), &[])?,
+            false => None,
+        };
         Ok(Encoder { path, layout, writer, index, group_bytes: 0 })
     }
 
@@ -170,17 +171,19 @@ impl Encoder {
         self.group_bytes += batch_bytes;
         let split = self.layout.split(batch)?;
         self.writer.write(&split).map_err(|error| StoreError::parquet(&self.path, error))?;
-        let bodies = batch.column_by_name("body").and_then(|bodies| bodies.as_string_opt::<i32>());
-        if let (Some(index), Some(bodies)) = (&mut self.index, bodies) {
-            index.add(bodies)?;
-        }
-        Ok(())
+        self.index.as_mut().map_or(Ok(()), |index| index.add(batch))
     }
 
     fn finish(mut self) -> Result<Encoded, StoreError> {
         let footer = self.writer.finish().map_err(|error| StoreError::parquet(&self.path, error))?;
         let bytes = std::mem::take(self.writer.inner_mut());
-        let index = self.index.map(IndexBuilder::finish).transpose()?;
+        let index = match self.index {
+            Some(index) => {
+                let rows_per_page = index.rows_per_page();
+                index.finish()?.map(|packed| (packed, rows_per_page))
+            }
+            None => None,
+        };
         Ok(Encoded { bytes, footer, index, layout: self.layout })
     }
 }
@@ -190,19 +193,15 @@ pub(super) struct Encoded {
     pub(super) bytes: Vec<u8>,
     pub(super) layout: Layout,
     pub(super) footer: ParquetMetaData,
-    pub(super) index: Option<Vec<u8>>,
+    /// The packed index, and the rows that one entry of it stands for.
+    pub(super) index: Option<(Vec<u8>, u32)>,
 }
 
 /// Makes the files durable.
 ///
 /// # Errors
 /// Faults of the object store.
-pub(super) async fn store(
-    table: &Table,
-    stem: &str,
-    encoded: Encoded,
-    rows_per_page: u32,
-) -> Result<SegmentFile, StoreError> {
+pub(super) async fn store(table: &Table, stem: &str, encoded: Encoded) -> Result<SegmentFile, StoreError> {
     let Encoded { bytes, layout, footer, index } = encoded;
     let path = format!("{stem}.parquet");
     let size = bytes.len() as u64;
@@ -210,7 +209,7 @@ pub(super) async fn store(
     put(table, &path, bytes.into()).await?;
     fault::reach(Step::SegmentWritten);
     let mut index_meta = None;
-    if let Some(packed) = index {
+    if let Some((packed, rows_per_page)) = index {
         let path = format!("_idx/{stem}.idx");
         index_meta = Some(IndexMeta { path: path.clone(), bytes: packed.len() as u64, rows_per_page });
         put(table, &path, packed.into()).await?;

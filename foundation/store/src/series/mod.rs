@@ -22,13 +22,18 @@ mod choose;
 mod columns;
 mod fragment;
 mod increase;
+mod lookup;
+mod matcher;
 mod merge;
 mod rows;
 
 pub(crate) use catalogue::has_text;
-pub use catalogue::{SeriesFilter, list_series};
+pub use catalogue::{LabelValues, SeriesFilter, list_labels, list_series};
 pub use columns::{FragmentColumns, SeriesHead};
 pub use fragment::{Adding, Fragment, continues};
+use lookup::{Found, Search};
+pub(crate) use matcher::LabelTest;
+pub use matcher::{MatchOp, Matcher};
 pub use merge::merge;
 pub use rows::{FragmentRows, fragments_of};
 
@@ -77,26 +82,6 @@ impl Resolution {
     fn look_back_ns(self) -> u64 {
         self.window_ns().max(LOOK_BACK_NS)
     }
-}
-
-/// How an attribute is compared. An absent attribute is the empty text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MatchOp {
-    /// Equal.
-    Equal,
-    /// Not equal.
-    NotEqual,
-}
-
-/// A condition on a data point's or, if that has no such key, its resource's attribute.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Matcher {
-    /// Attribute key.
-    pub key: String,
-    /// Comparison.
-    pub op: MatchOp,
-    /// Text form of the value.
-    pub value: String,
 }
 
 /// Which series to read.
@@ -217,7 +202,9 @@ pub async fn read_series_with(
     };
     let mut receipt = Receipt::new();
     // After the view of the rows: what they refer to is there by then.
-    let mut found = catalogue::find(reader, tenant, &view, &filter, &mut receipt).await?;
+    let search = Search::new(&filter)?;
+    let mut found = Found::default();
+    lookup::find(reader, tenant, &view, &search, &mut found, &mut receipt).await?;
     let mut spec = ReadSpec { columns: Some(columns), filters: filter.row_filters(), ..ReadSpec::default() };
     spec.filters.extend(not_of(std::mem::take(&mut found.others)));
     let batches = view.read(&spec).await?;
@@ -255,15 +242,4 @@ fn not_of(series: HashSet<i64>) -> Option<Filter> {
         let ids = ids.ok_or_else(|| ArrowError::SchemaError("series_id is no integer".to_owned()))?;
         Ok(BooleanArray::from_unary(ids, |id| !series.contains(&id)))
     }))
-}
-
-impl Matcher {
-    fn holds(&self, series: &Series) -> bool {
-        let value = series.attributes.get(&self.key).or_else(|| series.resource_attributes.get(&self.key));
-        let equal = value.map_or("", String::as_str) == self.value;
-        match self.op {
-            MatchOp::Equal => equal,
-            MatchOp::NotEqual => !equal,
-        }
-    }
 }

@@ -10,9 +10,9 @@ use arrow::datatypes::{Float64Type, Int64Type};
 use daymark_model::{Receipt, SpanId, TraceId, UnixNanos};
 use daymark_sketch::Histogram;
 
-use super::catalogue::Found;
 use super::columns::{SeriesHead, whole};
 use super::fragment::{Adding, Fragment};
+use super::lookup::Found;
 use super::{Exemplar, Histograms};
 use crate::StoreError;
 

@@ -71,9 +71,11 @@ impl CompactOptions {
         CompactOptions { window_ns: self.window_ns.max(windows_ns), ..self.clone() }
     }
 
-    /// How the merger of `inputs` is written: segments that gave up their index do not get one by being merged.
-    fn segment_of(&self, inputs: &[Arc<SegmentMeta>]) -> SegmentOptions {
-        let index = self.segment.index && inputs.iter().any(|input| input.index.is_some());
+    /// How the merger of `inputs` of `table` is written: segments of logs that gave up their index do not get one by being
+    /// merged; those of series give none up, only an older version wrote them without.
+    fn segment_of(&self, table: TableName, inputs: &[Arc<SegmentMeta>]) -> SegmentOptions {
+        let had = table == TableName::Series || inputs.iter().any(|input| input.index.is_some());
+        let index = self.segment.index && had;
         SegmentOptions { index, ..self.segment.clone() }
     }
 }
@@ -132,7 +134,7 @@ impl Table {
         };
         let rows: u64 = inputs.iter().map(|input| input.rows).sum();
         let typed = self.typed_columns(&inputs).await?;
-        let segment = options.segment_of(&inputs);
+        let segment = options.segment_of(self.inner.name, &inputs);
         let written = match plan {
             Plan::Splice(_) => copy::splice(self, &inputs, &typed, &segment).await.map(|merger| (merger, rows)),
             Plan::Rewrite(_) => self.rewrite(&inputs, typed, segment).await,

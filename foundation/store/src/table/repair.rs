@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::RecordBatch;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 use serde::Serialize;
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::Table;
 use super::commit::Change;
 use crate::delta::{checkpoint_path, commit_path, decode_commit, read_checkpoint};
-use crate::index::IndexBuilder;
+use crate::index::SegmentIndex;
 use crate::reader::Segment;
 use crate::segment::{IndexMeta, SegmentFile, feed};
 use crate::ulid::new_ulid;
@@ -91,20 +91,16 @@ impl Table {
         Ok(Repaired { file: path.to_string(), copy: copy.to_string(), reason })
     }
 
-    /// Builds the index of a segment of logs anew from its rows and publishes it under a new name. The old file is
-    /// deleted like any that nothing names.
+    /// Builds the index of a segment of logs or series anew from its rows and publishes it under a new name. The old file
+    /// is deleted like any that nothing names. `rows_per_page` is for text indexes.
     ///
     /// # Errors
     /// [`StoreError::NotLive`] when the segment was merged or dropped meanwhile; damage of its rows.
     pub async fn rebuild_index(&self, segment: &Arc<SegmentMeta>, rows_per_page: u32) -> Result<IndexMeta, StoreError> {
-        if self.inner.name != TableName::Logs {
-            let reason = "only logs have a text index".to_owned();
-            return Err(StoreError::WrongSchema { table: self.inner.name.as_str(), reason });
-        }
         let of = Segment::new(self.clone(), Arc::clone(segment));
-        let packed = build_index(&of, rows_per_page.max(1)).await?;
+        let (packed, rows_per_page) = build_index(self.inner.name, &of, rows_per_page.max(1)).await?;
         let path = format!("_idx/{}.idx", new_ulid(self.inner.shared.options.clock.now()));
-        let index = IndexMeta { path: path.clone(), bytes: packed.len() as u64, rows_per_page: rows_per_page.max(1) };
+        let index = IndexMeta { path: path.clone(), bytes: packed.len() as u64, rows_per_page };
         self.inner.shared.objects.put_opts(&self.path_of(&path), packed.into(), PutMode::Create.into()).await?;
         let meta = SegmentMeta { index: Some(index.clone()), ..(**segment).clone() };
         self.apply_change(Change { update: vec![SegmentFile { meta, typed: Vec::new() }], ..Change::default() })
@@ -113,24 +109,30 @@ impl Table {
     }
 }
 
-/// The index of a segment of logs, built from its rows.
+/// The index of a segment of `table`, built from its rows, and the rows that one entry of it stands for.
 ///
 /// # Errors
-/// Damage of its rows.
-pub(super) async fn build_index(segment: &Segment, rows_per_page: u32) -> Result<Vec<u8>, StoreError> {
-    let rows = segment.stream(&ReadSpec::columns(&["body"])).await?;
+/// Damage of its rows; a table without indexes; an index that would be larger than a reader takes.
+pub(super) async fn build_index(
+    table: TableName,
+    segment: &Segment,
+    rows_per_page: u32,
+) -> Result<(Vec<u8>, u32), StoreError> {
+    let unusable = |reason: &str| StoreError::WrongSchema { table: table.as_str(), reason: reason.to_owned() };
+    let mut index =
+        SegmentIndex::begin(table, rows_per_page, &[])?.ok_or_else(|| unusable("its segments have no index"))?;
+    let rows_per_page = index.rows_per_page();
+    let rows = segment.stream(&ReadSpec::columns(&index.columns())).await?;
     let (sender, mut receiver) = mpsc::channel::<RecordBatch>(BATCHES_AHEAD);
     let work = tokio::task::spawn_blocking(move || {
-        let mut builder = IndexBuilder::new(rows_per_page)?;
         while let Some(batch) = receiver.blocking_recv() {
-            if let Some(bodies) = batch.column(0).as_string_opt::<i32>() {
-                builder.add(bodies)?;
-            }
+            index.add(&batch)?;
         }
-        builder.finish()
+        index.finish()
     });
     let read = feed(rows, sender).await;
     let packed = work.await.map_err(|error| StoreError::background(&error));
     read?;
-    packed?
+    let packed = packed??.ok_or_else(|| unusable("the index of a segment would be larger than readers take"))?;
+    Ok((packed, rows_per_page))
 }

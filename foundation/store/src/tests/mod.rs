@@ -8,6 +8,7 @@ mod crash;
 mod damage;
 mod delete;
 mod joining;
+mod labels;
 mod many_files;
 mod many_writers;
 mod pinning;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::{max, max_string, min, min_string};
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use chrono::DateTime;
@@ -46,11 +46,6 @@ pub(super) struct Observed {
     table: TableName,
     pub(super) rows: u64,
     columns: BTreeMap<String, Column>,
-}
-
-/// The bodies of logs.
-pub(super) fn bodies(batch: &RecordBatch) -> Option<&StringArray> {
-    batch.column_by_name("body")?.as_string_opt()
 }
 
 impl Observed {

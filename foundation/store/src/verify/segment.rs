@@ -10,9 +10,9 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::Finding;
 use super::data::Observed;
-use crate::index::{IndexBuilder, TextIndex, split};
+use crate::index::{LabelIndex, SegmentIndex, TextIndex, split};
 use crate::segment::{CHECKSUM_BLOCK_BYTES, checksums};
-use crate::{SegmentMeta, StoreError, Table};
+use crate::{SegmentMeta, StoreError, Table, TableName};
 
 const RESTORE: &str = "restore the file from a backup; until then queries answer without it and say so";
 const REBUILD: &str = "run `daymark store rebuild-index`; until then queries scan the segment";
@@ -40,17 +40,17 @@ pub(super) async fn check(table: &Table, meta: &Arc<SegmentMeta>) -> (u64, Vec<F
     };
     let like = stored.clone();
     let read_rows = tokio::task::spawn_blocking(move || {
-        let index = like.map(|(rows_per_page, file)| IndexBuilder::in_parts(rows_per_page, &part_rows(file)));
-        let mut index = index.transpose().map_err(|error| error.to_string())?;
+        let index = like.map(|(rows_per_page, file)| SegmentIndex::begin(name, rows_per_page, &part_rows(file)));
+        let mut index = index.transpose().map_err(|error| error.to_string())?.flatten();
         let mut observed = Observed::new(name);
         for batch in batches(&data)? {
             let batch = batch?;
             observed.add(&batch)?;
-            if let (Some(index), Some(bodies)) = (&mut index, super::data::bodies(&batch)) {
-                index.add(bodies).map_err(|error| error.to_string())?;
+            if let Some(index) = &mut index {
+                index.add(&batch).map_err(|error| error.to_string())?;
             }
         }
-        let index = index.map(IndexBuilder::finish).transpose().map_err(|error| error.to_string())?;
+        let index = index.map(SegmentIndex::finish).transpose().map_err(|error| error.to_string())?.flatten();
         Ok::<_, String>((observed.rows, observed.disagreements(&of), index))
     });
     match read_rows.await.unwrap_or_else(|error| Err(error.to_string())) {
@@ -147,8 +147,11 @@ async fn check_index(
     if bytes.len() as u64 != index.bytes {
         return wrong(format!("{} bytes, not {}", bytes.len(), index.bytes));
     }
-    let (rows, rows_per_page) = (meta.rows, index.rows_per_page);
+    let (name, rows, rows_per_page) = (table.name(), meta.rows, index.rows_per_page);
     let compared = tokio::task::spawn_blocking(move || {
+        if name == TableName::Series {
+            return Ok(LabelIndex::open(&built, rows)?.disagreement(&LabelIndex::open(&bytes, rows)?));
+        }
         let there = TextIndex::open(&bytes, rows, rows_per_page)?;
         let wanted = TextIndex::open(&built, rows, rows_per_page)?;
         wanted.disagreement(&there).map_err(|error: StoreError| error.to_string())

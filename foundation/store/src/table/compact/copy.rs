@@ -117,7 +117,8 @@ async fn index_parts(table: &Table, segment: &Segment, page_rows: u32) -> Result
             }
         }
     }
-    Ok(vec![(meta.rows, build_index(segment, page_rows).await?.into())])
+    let (packed, _) = build_index(table.name(), segment, page_rows).await?;
+    Ok(vec![(meta.rows, packed.into())])
 }
 
 async fn whole(table: &Table, path: &str, bytes: u64) -> Result<Bytes, StoreError> {
