@@ -31,6 +31,7 @@ pub mod series;
 mod store;
 mod table;
 #[cfg(test)]
+mod tally;
 mod tests;
 mod typed;
 mod ulid;
@@ -64,4 +65,5 @@ pub use table::{
 };
 pub use typed::TypedOptions;
 pub use usage::{DiskSpace, TableUsage, Usage};
+pub use tally::{MetricAccount, MetricAccounts, TableAccount, Tally};
 pub use verify::{Finding, Verified, VerifyOptions};

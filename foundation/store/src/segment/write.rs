@@ -17,7 +17,7 @@ use super::{IndexMeta, SegmentFile, SegmentMeta, checksums};
 use crate::index::IndexBuilder;
 use crate::typed::{Layout, TypedColumn, TypedOptions};
 use crate::ulid::new_ulid;
-use crate::{StoreError, Table, TableName};
+use crate::{StoreError, Table, TableName, Tally};
 
 /// Batches read ahead of the writer of [`write_segment_from`].
 const BATCHES_AHEAD: usize = 2;
@@ -142,6 +142,8 @@ struct Encoder {
     layout: Layout,
     writer: ArrowWriter<Vec<u8>>,
     index: Option<IndexBuilder>,
+    /// Of metric tables.
+    tally: Option<Tally>,
     group_bytes: usize,
 }
 
@@ -158,7 +160,8 @@ impl Encoder {
         let writer = opened.map_err(|error| StoreError::parquet(&path, error))?;
         let indexed = options.index && table == TableName::Logs;
         let index = indexed.then(|| IndexBuilder::new(options.index_page_rows.max(1))).transpose()?;
-        Ok(Encoder { path, layout, writer, index, group_bytes: 0 })
+        let tally = TableName::METRICS.contains(&table).then(Tally::default);
+        Ok(Encoder { path, layout, writer, index, tally, group_bytes: 0 })
     }
 
     fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
@@ -170,6 +173,7 @@ impl Encoder {
         self.group_bytes += batch_bytes;
         let split = self.layout.split(batch)?;
         self.writer.write(&split).map_err(|error| StoreError::parquet(&self.path, error))?;
+        self.tally = self.tally.zip(Tally::of_rows(batch)).map(|(sum, rows)| sum.plus(rows));
         let bodies = batch.column_by_name("body").and_then(|bodies| bodies.as_string_opt::<i32>());
         if let (Some(index), Some(bodies)) = (&mut self.index, bodies) {
             index.add(bodies)?;
@@ -181,7 +185,7 @@ impl Encoder {
         let footer = self.writer.finish().map_err(|error| StoreError::parquet(&self.path, error))?;
         let bytes = std::mem::take(self.writer.inner_mut());
         let index = self.index.map(IndexBuilder::finish).transpose()?;
-        Ok(Encoded { bytes, footer, index, layout: self.layout })
+        Ok(Encoded { bytes, footer, index, tally: self.tally, layout: self.layout })
     }
 }
 
@@ -191,6 +195,7 @@ pub(super) struct Encoded {
     pub(super) layout: Layout,
     pub(super) footer: ParquetMetaData,
     pub(super) index: Option<Vec<u8>>,
+    pub(super) tally: Option<Tally>,
 }
 
 /// Makes the files durable.
@@ -203,7 +208,7 @@ pub(super) async fn store(
     encoded: Encoded,
     rows_per_page: u32,
 ) -> Result<SegmentFile, StoreError> {
-    let Encoded { bytes, layout, footer, index } = encoded;
+    let Encoded { bytes, layout, footer, index, tally } = encoded;
     let path = format!("{stem}.parquet");
     let size = bytes.len() as u64;
     let checksums = checksums(&bytes);
@@ -224,6 +229,7 @@ pub(super) async fn store(
         time: stats.time,
         offsets: stats.offsets,
         index: index_meta,
+        tally,
         modified_ms: (table.shared().options.clock.now().0 / 1_000_000) as i64,
         checksums,
         stats: stats.json.into(),
