@@ -68,8 +68,9 @@ impl Table {
         Ok(done)
     }
 
-    /// Deletes files whose grace has ended.
+    /// Deletes files whose grace has ended; none while a backup copies them.
     async fn clean_up(&self) -> Result<u64, StoreError> {
+        let Some(_deleting) = self.inner.shared.try_delete_files()? else { return Ok(0) };
         let options = &self.inner.shared.options;
         self.vacuum(options.delete_grace_ms, options.log_grace_ms).await
     }
@@ -78,8 +79,9 @@ impl Table {
     /// of queries that hold an older version become partial. Returns how many files.
     ///
     /// # Errors
-    /// As [`Table::checkpoint`].
+    /// As [`Table::checkpoint`]; [`StoreError::FilesHeld`] beside a backup.
     pub async fn purge(&self) -> Result<u64, StoreError> {
+        let _deleting = self.inner.shared.delete_files().await?;
         self.checkpoint().await?;
         self.vacuum(0, 0).await
     }
