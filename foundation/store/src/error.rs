@@ -116,6 +116,9 @@ pub enum StoreError {
         /// Who has them.
         by: &'static str,
     },
+    /// The memory budget has no room for what is to be read.
+    #[error("{0}")]
+    Memory(String),
     /// The data was written by another version of Daymark.
     #[error(
         "{path} has format {found}, this program reads format {supported}: open it with the version of Daymark that wrote it, or use another --data-dir"
@@ -260,6 +263,7 @@ impl Classify for StoreError {
             StoreError::Compaction { source, .. } => source.class(),
             StoreError::Object(_)
             | StoreError::Collector(_)
+            | StoreError::Memory(_)
             | StoreError::FilesHeld { .. }
             | StoreError::Io { .. }
             | StoreError::Contended { .. } => ErrorClass::Retry,
