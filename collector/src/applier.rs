@@ -17,6 +17,7 @@ use daymark_log::{DurableFrames, Frame, Next, Recovered};
 use daymark_model::TenantId;
 use daymark_store::{Lost, TableName};
 
+use crate::account::Account;
 use crate::core::{Seal, Shared};
 use crate::error::CollectorError;
 use crate::late::{Late, Patience};
@@ -112,7 +113,8 @@ impl Applier {
             let mut core = self.shared.write();
             let options = &self.shared.options;
             if !core.tenants.contains_key(&frame.tenant) {
-                let fresh = Tenant::new(options, Default::default());
+                let account = Account::fresh(self.shared.started_at);
+                let fresh = Tenant::new(options, Default::default(), account);
                 core.tenants.insert(frame.tenant.clone(), fresh);
             }
             let outcome = core

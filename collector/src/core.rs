@@ -10,17 +10,19 @@ use std::time::Duration;
 use daymark_guard::Clock;
 use daymark_log::IngestLog;
 use daymark_model::{Ledger, LogOffset, TenantId, UnixNanos};
-use daymark_store::{Store, StoreError, TableName};
+use daymark_store::{Store, StoreError, TableName, Tally};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use crate::account::Account;
 use crate::agents::{AgentLimits, Agents};
 use crate::dedup::Dedup;
 use crate::error::CollectorError;
 use crate::hot_batch::HotBatch;
-use crate::tenant::{TABLES, Tenant};
+use crate::lookup::Opened;
+use crate::tenant::Tenant;
 use crate::vitals::{Stage, Vitals};
-use crate::{CollectorOptions, storage, tenant};
+use crate::{CollectorOptions, lookup, storage, tenant};
 
 /// How long the applier steps aside for a waiting hot read before it takes the lock again.
 const YIELD: Duration = Duration::from_micros(50);
@@ -95,7 +97,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) log: IngestLog,
     pub(crate) store: Arc<Store>,
-    pub(crate) consumed: BTreeMap<TenantId, [LogOffset; TABLES]>,
+    pub(crate) tables: Opened,
     pub(crate) vitals: Arc<Vitals>,
     /// Tenants whose tables another collector writes.
     pub(crate) foreign: BTreeSet<TenantId>,
@@ -105,15 +107,16 @@ pub(crate) struct Parts {
 
 impl Shared {
     pub(crate) fn new(parts: Parts, runtime: Handle) -> Shared {
-        let Parts { options, clock, log, store, consumed, foreign, vitals, published } = parts;
-        let consumed_at_start = consumed.values().flatten().copied().max().unwrap_or_default();
+        let Parts { options, clock, log, store, tables, foreign, vitals, published } = parts;
+        let consumed_at_start = lookup::newest(&tables);
+        let started_at = consumed_at_start.max(log.durable());
         vitals.applied.store(consumed_at_start.0, Relaxed);
-        let tenant = |(id, consumed)| {
-            let mut tenant = Tenant::new(&options, consumed);
+        let tenant = |(id, (consumed, metrics))| {
+            let mut tenant = Tenant::new(&options, consumed, Account::new(started_at, metrics));
             tenant.holds_edges_until(published);
             (id, tenant)
         };
-        let tenants = consumed.into_iter().map(tenant).collect();
+        let tenants = tables.into_iter().map(tenant).collect();
         Shared {
             dedup: Dedup::new(options.dedup_entries, options.dedup_age_ms),
             agents: Agents::new(AgentLimits {
@@ -126,7 +129,7 @@ impl Shared {
             runtime,
             draining: AtomicBool::new(false),
             consumed_at_start,
-            started_at: consumed_at_start.max(log.durable()),
+            started_at,
             published: published.0.into(),
             foreign,
             storage: storage::Newest::default(),
@@ -254,6 +257,13 @@ impl Shared {
         core.seals.pop_front();
         self.seal_done.notify_all();
         core.safe_until()
+    }
+
+    /// Retention has taken rows of `table` out that stand for `tally`; `None` when nobody knows which.
+    pub(crate) fn expired(&self, tenant: &TenantId, table: TableName, tally: Option<Tally>) {
+        if let Some(tenant) = self.core().tenants.get_mut(tenant) {
+            tenant.account.expire(table, tally);
+        }
     }
 
     /// No more seals will come.

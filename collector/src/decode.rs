@@ -13,7 +13,7 @@ use arrow::error::ArrowError;
 use daymark_log::{Frame, FrameKind};
 use daymark_model::{LogOffset, UnixNanos};
 use daymark_sketch::Sketch;
-use daymark_store::TableName;
+use daymark_store::{TableName, Tally};
 use daymark_trace::{Kind, Span};
 use daymark_wire::decode::{
     LogView, LogVisitor, MetricView, MetricVisitor, PointView, ResourceView, ScopeView, SpanView, TraceVisitor,
@@ -27,7 +27,7 @@ use crate::resources::Resource;
 use crate::rollup::{Catalogue, Metric, PointResource, unsupported};
 use crate::stitch::{DATABASE, SETTLED, SpanFacts, target};
 use crate::tenant::{Tenant, at};
-use crate::{CollectorOptions, admit};
+use crate::{CollectorOptions, account, admit};
 
 /// Span status that counts as an error.
 const STATUS_ERROR: u8 = 2;
@@ -231,7 +231,7 @@ impl Stage<'_> {
         let Tenant { rollups, series, .. } = &mut *self.tenant;
         let catalogue = catalogue_wanted.then_some(Catalogue { columns: series, offset: self.offset });
         rollups.add(&self.metric, &from, point, catalogue);
-        self.counted();
+        self.counted(account::tally_of(&self.metric, point));
     }
 
     /// Of the items, so they name no service that the items did not.
@@ -241,12 +241,13 @@ impl Stage<'_> {
             let Tenant { rollups, series, .. } = &mut *self.tenant;
             let catalogue = catalogue_wanted.then_some(Catalogue { columns: series, offset: self.offset });
             rollups.add_derived(view, sketch, catalogue);
-            self.counted();
+            self.counted(Tally { values: sketch.count(), totals: 0 });
         }
     }
 
     /// The rollups took a point.
-    fn counted(&mut self) {
+    fn counted(&mut self, tally: Tally) {
+        self.tenant.account.enter(self.offset, self.tenant.rollups.wanted(), tally);
         self.points += 1;
         if self.points == 1 {
             let wanted = self.wanted;

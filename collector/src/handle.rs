@@ -87,7 +87,7 @@ impl Collector {
     ) -> Result<CollectorHandle, CollectorError> {
         let vitals = Arc::new(Vitals::default());
         health::of_start(health, &vitals);
-        let (consumed, foreign) = lookup::tenants(&store).await?;
+        let (tables, foreign) = lookup::tenants(&store).await?;
         let (log_options, data_dir) = (options.log.clone(), options.data_dir.clone());
         let (log, recovered, snapshot) = blocking(move || {
             // All frames still in the log, also those that every table holds: they rebuild the dedup window.
@@ -99,7 +99,7 @@ impl Collector {
             Ok((log, recovered, snapshot))
         })
         .await?;
-        let newest = consumed.values().flatten().copied().max().unwrap_or_default();
+        let newest = lookup::newest(&tables);
         if log.durable() < newest {
             let (log, tables) = (log.durable().0, newest.0);
             tracing::error!(log, tables, "the ingest log is behind the tables: what it held beyond them is lost");
@@ -108,7 +108,7 @@ impl Collector {
         let published = snapshot.published.min(newest);
         // A new frame must not get an offset that a table takes for one it holds.
         log.skip_to(newest.max(snapshot.published));
-        let parts = Parts { options, clock, log, store, consumed, foreign, vitals, published };
+        let parts = Parts { options, clock, log, store, tables, foreign, vitals, published };
         let shared = Arc::new(Shared::new(parts, tokio::runtime::Handle::current()));
         health::of_running(health, &shared);
         health::watch(&shared)?;
@@ -360,10 +360,12 @@ fn project(batch: &RecordBatch, columns: &[String]) -> Result<RecordBatch, arrow
 pub(crate) fn status(shared: &Shared) -> CollectorStatus {
     let now = shared.clock.now();
     let durable = shared.log.durable();
-    let (applied, applied_received, hot_rows) = {
+    let (applied, applied_received, hot_rows, metrics) = {
         let core = shared.read();
         let hot_rows: usize = core.tenants.values().map(crate::tenant::Tenant::hot_rows).sum();
-        (core.applied, core.applied_received, hot_rows)
+        // Before the ledger: what was applied is in flight there, or has its outcome.
+        let metrics = core.tenants.iter().map(|(id, tenant)| (id.clone(), tenant.account.known())).collect();
+        (core.applied, core.applied_received, hot_rows, metrics)
     };
     let agents = shared.agents.status(applied, now);
     // While durable frames wait for the applier, "now" is what was received last of what can be queried.
@@ -382,6 +384,7 @@ pub(crate) fn status(shared: &Shared) -> CollectorStatus {
         durable,
         applied,
         started_at: Some(shared.started_at),
+        metrics: Some(metrics),
         log_bytes: stats.bytes,
         log_segments: stats.segments,
         hot_rows: hot_rows as u64,

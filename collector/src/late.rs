@@ -8,12 +8,14 @@
 //!   start and a stop wait longer;
 //! - traces and edges are not sealed while traces wait, so that no commit claims spans that no row counts;
 //! - no trace waits longer than `late_spans_wait_ms` for a store that does not answer, and seals are put off no longer:
-//!   then the traces that wait go on without their stored part, as `truncated`.
+//!   then the traces that wait go on without their stored part, as `truncated`;
+//! - what a look reads is held from the memory gate, like a request of the tenant: while memory is short it waits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use daymark_guard::Held;
 use daymark_model::{TenantId, TraceId};
 use daymark_store::StoreError;
 use tokio::task::{JoinError, JoinHandle};
@@ -76,7 +78,7 @@ struct Looks {
     /// Not before, after a failure.
     next: Option<Instant>,
     /// When a seal was put off first.
-    put_off: Option<Instant>,
+    seal_put_off: Option<Instant>,
     /// The rows of traces whose spans could not be read.
     rows: StoredParts,
 }
@@ -84,6 +86,14 @@ struct Looks {
 impl Looks {
     fn runs(&self) -> bool {
         self.under_way.as_ref().is_some_and(|look| !look.is_finished())
+    }
+
+    /// The next look comes later, because of `why`.
+    fn put_off(&mut self, tenant: &TenantId, why: &dyn std::fmt::Display) {
+        if self.next.is_none() {
+            tracing::warn!(%tenant, error = %why, "stored traces cannot be read: traces with late spans wait for them");
+        }
+        self.next = Some(Instant::now() + RETRY);
     }
 }
 
@@ -94,7 +104,7 @@ impl Default for Looks {
             most: MAX_TRACES,
             since: None,
             next: None,
-            put_off: None,
+            seal_put_off: None,
             rows: StoredParts::default(),
         }
     }
@@ -123,10 +133,10 @@ impl Late {
         let limit = self.limit();
         let Some(looks) = self.tenants.get_mut(tenant) else { return Ok(true) };
         if may {
-            looks.put_off = None;
+            looks.seal_put_off = None;
             return Ok(true);
         }
-        let put_off = *looks.put_off.get_or_insert_with(Instant::now);
+        let put_off = *looks.seal_put_off.get_or_insert_with(Instant::now);
         if put_off.elapsed() < limit {
             return Ok(false);
         }
@@ -203,7 +213,10 @@ impl Late {
         let may_ask = looks.under_way.is_none() && looks.next.is_none_or(|next| next <= Instant::now());
         if may_ask && running < MAX_LOOKS {
             let left = limit.saturating_sub(looks.since.get_or_insert_with(Instant::now).elapsed());
-            looks.under_way = begin(&self.shared, tenant, looks.most, left)?;
+            match self.shared.options.memory.admit(tenant) {
+                Ok(held) => looks.under_way = begin(&self.shared, tenant, looks.most, left, held)?,
+                Err(refusal) => looks.put_off(tenant, &refusal.message),
+            }
         }
         Ok(false)
     }
@@ -227,10 +240,7 @@ impl Late {
             if !parts.is_empty() {
                 looks.rows = parts;
             }
-            if looks.next.is_none() {
-                tracing::warn!(%tenant, %error, "stored traces cannot be read: traces with late spans wait for them");
-            }
-            looks.next = Some(Instant::now() + RETRY);
+            looks.put_off(tenant, &error);
             return;
         }
         parts.restore(stitcher);
@@ -257,12 +267,13 @@ impl Late {
     }
 }
 
-/// Begins to look up the next traces of `tenant`; it ends within `limit`.
+/// Begins to look up the next traces of `tenant`; it ends within `limit`, and what it reads is counted on `held`.
 fn begin(
     shared: &Arc<Shared>,
     tenant: &TenantId,
     most: usize,
     limit: Duration,
+    held: Held,
 ) -> Result<Option<JoinHandle<Answer>>, CollectorError> {
     let mut rows = Rows::default();
     let (missing, limits) = {
@@ -284,7 +295,7 @@ fn begin(
     let began = Instant::now();
     let look = async move {
         lookup::within(limit, lookup::from_segments(&state, &id, missing, &mut rows)).await?;
-        Ok(restore::stored_parts(&state, &id, rows, limits, limit.saturating_sub(began.elapsed())).await)
+        Ok(restore::stored_parts(&state, &id, rows, limits, held, limit.saturating_sub(began.elapsed())).await)
     };
     Ok(Some(shared.runtime.spawn(look)))
 }

@@ -11,6 +11,7 @@
 //! - a reader that takes a table at offset O and the hot rows after O sees every row once, also during a seal;
 //! - tenants share nothing but the log and the threads.
 
+mod account;
 mod admit;
 mod agents;
 mod applier;

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use arrow::array::{Array, AsArray, BooleanArray};
 use daymark_model::{Classify as _, ErrorClass, LogOffset, TenantId, TimeRange, TraceId};
-use daymark_store::{Filter, HotError, ReadSpec, Reader, Segment, Store, StoreError, TableName, View};
+use daymark_store::{Filter, HotError, ReadSpec, Reader, Segment, Store, StoreError, TableAccount, TableName, View};
 use futures::StreamExt;
 
 use crate::columns::{TraceRow, read_trace_rows};
 use crate::core::Shared;
 use crate::error::CollectorError;
 use crate::keyed::IdMap;
+use crate::rollup::level;
 use crate::tenant::{TABLES, at};
 
 /// Segments looked through, newest first. Spans later than that start a new trace row.
@@ -175,22 +176,27 @@ pub(crate) async fn remember_stored(shared: &Shared, tenant: &TenantId) -> Resul
     Ok(())
 }
 
-/// What the tables hold of the log, by tenant.
-pub(crate) type Consumed = BTreeMap<TenantId, [LogOffset; TABLES]>;
+/// What the tables hold of the log, and what the metric tables hold at all, by tenant.
+pub(crate) type Opened = BTreeMap<TenantId, OpenedTables>;
+type OpenedTables = ([LogOffset; TABLES], [TableAccount; TableName::METRICS.len()]);
 
-/// Newest offset that each table has consumed, of every tenant that is ours, and the tenants of other collectors.
+/// The newest offset that any table holds.
+pub(crate) fn newest(tables: &Opened) -> LogOffset {
+    tables.values().flat_map(|(consumed, _)| consumed).copied().max().unwrap_or_default()
+}
+
+/// The tables of every tenant that is ours, and the tenants of other collectors.
 ///
 /// # Errors
 /// Faults of the store.
-pub(crate) async fn tenants(store: &Store) -> Result<(Consumed, BTreeSet<TenantId>), StoreError> {
-    let (mut consumed, mut foreign) = (Consumed::new(), BTreeSet::new());
+pub(crate) async fn tenants(store: &Store) -> Result<(Opened, BTreeSet<TenantId>), StoreError> {
+    let (mut ours, mut foreign) = (Opened::new(), BTreeSet::new());
     let tenants = futures::stream::iter(store.tenants().await?);
-    let mut opened = tenants
-        .map(|tenant| async move { (consumed_by(store, &tenant).await, tenant) })
-        .buffer_unordered(OPENED_AT_ONCE);
-    while let Some((offsets, tenant)) = opened.next().await {
-        match offsets? {
-            Some(offsets) => drop(consumed.insert(tenant, offsets)),
+    let mut opened =
+        tenants.map(|tenant| async move { (open(store, &tenant).await, tenant) }).buffer_unordered(OPENED_AT_ONCE);
+    while let Some((tables, tenant)) = opened.next().await {
+        match tables? {
+            Some(tables) => drop(ours.insert(tenant, tables)),
             None => drop(foreign.insert(tenant)),
         }
     }
@@ -198,18 +204,22 @@ pub(crate) async fn tenants(store: &Store) -> Result<(Consumed, BTreeSet<TenantI
         let tenants: Vec<&str> = foreign.iter().map(TenantId::as_str).collect();
         tracing::warn!(?tenants, "these tenants are another collector's: nothing is taken for them");
     }
-    Ok((consumed, foreign))
+    Ok((ours, foreign))
 }
 
-/// Newest offset that each table of `tenant` has consumed; `None` when another collector writes it.
-async fn consumed_by(store: &Store, tenant: &TenantId) -> Result<Option<[LogOffset; TABLES]>, StoreError> {
+/// The tables of `tenant`; `None` when another collector writes them.
+async fn open(store: &Store, tenant: &TenantId) -> Result<Option<OpenedTables>, StoreError> {
     let mut consumed = [LogOffset(0); TABLES];
+    let mut metrics = [TableAccount::empty(); TableName::METRICS.len()];
     for table in TableName::ALL {
         let snapshot = store.table(tenant, table).claim().await?;
         if snapshot.foreign {
             return Ok(None);
         }
         consumed[at(table)] = snapshot.consumed;
+        if let Some(account) = level(table).and_then(|level| metrics.get_mut(level)) {
+            *account = TableAccount::open(&snapshot);
+        }
     }
-    Ok(Some(consumed))
+    Ok(Some((consumed, metrics)))
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daymark_guard::Drain;
-use daymark_model::TenantId;
-use daymark_store::TableName;
+use daymark_model::{TenantId, UnixNanos};
+use daymark_store::{Retained, StoreError, TableName};
 
 use crate::core::Shared;
 use crate::error::CollectorError;
@@ -48,7 +48,7 @@ pub(crate) async fn retain(shared: &Shared) -> Result<(), CollectorError> {
                     Err(error) => tracing::warn!(%tenant, %table, %error, "text indexes of old rows not dropped yet"),
                 }
             }
-            match shared.store.table(&tenant, table).retain(older_than).await {
+            match drop_old(shared, &tenant, table, older_than).await {
                 Ok(dropped) if dropped.segments > 0 => {
                     tracing::info!(%tenant, %table, segments = dropped.segments, rows = dropped.rows, "old rows dropped");
                 }
@@ -59,6 +59,26 @@ pub(crate) async fn retain(shared: &Shared) -> Result<(), CollectorError> {
         }
     }
     Ok(())
+}
+
+/// As [`Table::retain`](daymark_store::Table::retain), and enters into the tenant's account what went.
+async fn drop_old(
+    shared: &Shared,
+    tenant: &TenantId,
+    name: TableName,
+    older_than: UnixNanos,
+) -> Result<Retained, StoreError> {
+    let table = shared.store.table(tenant, name);
+    let retained = table.retain(older_than).await;
+    match &retained {
+        Ok(retained) => shared.expired(tenant, name, retained.tally),
+        // They may have been taken out all the same.
+        Err(_) if table.known_snapshot().segments.iter().any(|segment| segment.time.1 < older_than) => {
+            shared.expired(tenant, name, None);
+        }
+        Err(_) => {}
+    }
+    retained
 }
 
 impl Retention {

@@ -14,6 +14,7 @@ use daymark_model::{LogOffset, TimeRange, UnixNanos};
 use daymark_store::TableName;
 
 use crate::CollectorOptions;
+use crate::account::Account;
 use crate::columns::{Extent, LogColumns, SeriesColumns, SpanColumns, TraceColumns, fill_trace_ids};
 use crate::correlate::Correlations;
 use crate::hot_batch::HotBatch;
@@ -54,6 +55,8 @@ pub(crate) struct Tenant {
     pub(crate) resources: Resources,
     /// Rows of the catalogue of series.
     pub(crate) series: SeriesColumns,
+    /// What its metric tables were given.
+    pub(crate) account: Account,
     layers: [Layers; TABLES],
     pending: [Option<Pending>; TABLES],
     /// Newest offset each table has committed.
@@ -65,7 +68,7 @@ pub(crate) struct Tenant {
 }
 
 impl Tenant {
-    pub(crate) fn new(options: &CollectorOptions, consumed: [LogOffset; TABLES]) -> Tenant {
+    pub(crate) fn new(options: &CollectorOptions, consumed: [LogOffset; TABLES], account: Account) -> Tenant {
         Tenant {
             spans: SpanColumns::new(),
             logs: LogColumns::new(),
@@ -82,6 +85,7 @@ impl Tenant {
             rollups: Rollups::new(SeriesLimits { all: options.max_series, per_metric: options.max_series_per_metric }),
             resources: Resources::default(),
             series: SeriesColumns::new(),
+            account,
             layers: consumed.map(Layers::new),
             pending: [None; TABLES],
             consumed,

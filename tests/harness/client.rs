@@ -6,9 +6,14 @@ use std::time::Duration;
 use daymark_guard::{Clock, SystemClock};
 use daymark_model::UnixNanos;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::metrics::v1::{
+    Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, metric,
+    number_data_point,
+};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use prost::Message;
@@ -21,7 +26,7 @@ const OPERATIONS: [&str; 5] = ["GET /", "POST /pay", "GET /cart", "SELECT orders
 /// One request, ready to be sent any number of times.
 #[derive(Clone)]
 pub struct Request {
-    /// `traces` or `logs`.
+    /// `traces`, `logs` or `metrics`.
     pub signal: &'static str,
     /// Items inside.
     pub items: u64,
@@ -36,6 +41,8 @@ pub struct Acknowledged {
     pub spans: u64,
     /// Log records.
     pub logs: u64,
+    /// Data points.
+    pub points: u64,
 }
 
 /// Makes and sends requests.
@@ -139,6 +146,57 @@ impl Client {
         Request { signal: "logs", items, body: request.encode_to_vec() }
     }
 
+    /// A request with `items` data points of gauges, deltas, running totals and histograms.
+    pub fn points(&mut self, items: u64) -> Request {
+        let (now, run) = (self.now(), self.random.random_range(0..u64::MAX >> 1));
+        let route = |at: u64| vec![text("route", ["/pay", "/cart"][at as usize % 2])];
+        let number = |at: u64, start: u64, value: u64| NumberDataPoint {
+            start_time_unix_nano: start,
+            time_unix_nano: now + at,
+            value: Some(number_data_point::Value::AsInt(value as i64)),
+            attributes: route(at),
+            ..NumberDataPoint::default()
+        };
+        let sum = |temporality: i32, point| {
+            let data_points = vec![point];
+            metric::Data::Sum(Sum { data_points, aggregation_temporality: temporality, is_monotonic: true })
+        };
+        let data = |at: u64| match at % 4 {
+            0 => metric::Data::Gauge(Gauge { data_points: vec![number(at, 0, (at ^ run) % 100)] }),
+            1 => sum(1, number(at, now - 1, at)),
+            2 => sum(2, number(at, now - 1, at)),
+            _ => metric::Data::Histogram(Histogram {
+                data_points: vec![HistogramDataPoint {
+                    start_time_unix_nano: now - 1,
+                    time_unix_nano: now + at,
+                    count: 3,
+                    sum: Some(9.0),
+                    bucket_counts: vec![2, 1],
+                    explicit_bounds: vec![5.0],
+                    attributes: route(at),
+                    ..HistogramDataPoint::default()
+                }],
+                aggregation_temporality: 1,
+            }),
+        };
+        let names = ["depth", "orders", "bytes", "size"];
+        let named = |at: u64| Metric {
+            name: names[at as usize % 4].to_owned(),
+            unit: "1".into(),
+            data: Some(data(at)),
+            ..Metric::default()
+        };
+        let metrics = (0..items).map(named).collect();
+        let request = ExportMetricsServiceRequest {
+            resource_metrics: vec![ResourceMetrics {
+                resource: Some(resource(SERVICES[0])),
+                scope_metrics: vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }],
+                ..ResourceMetrics::default()
+            }],
+        };
+        Request { signal: "metrics", items, body: request.encode_to_vec() }
+    }
+
     /// Sends once. True when acknowledged, and counted then.
     pub async fn send_once(&mut self, request: &Request) -> bool {
         let mut post = self
@@ -163,7 +221,8 @@ impl Client {
         if acknowledged {
             match request.signal {
                 "traces" => self.acknowledged.spans += request.items,
-                _ => self.acknowledged.logs += request.items,
+                "logs" => self.acknowledged.logs += request.items,
+                _ => self.acknowledged.points += request.items,
             }
         }
         acknowledged

@@ -124,6 +124,59 @@ async fn a_backup_grows_by_what_is_new_and_damage_is_refused() {
     assert!(!target.exists(), "nothing was made");
 }
 
+/// Scenario: `--purge` beside a backup, and a backup beside `--purge`. Guarantees: the purge deletes nothing and says why; the
+/// backup waits for the other, and what it writes can be restored; afterwards the purge works.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_purge_and_a_backup_do_not_take_files_from_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (to, data_dir) = (dir.path().join("backup"), dir.path().join("data"));
+    let system = System::start(SystemOptions { data_dir: Some(data_dir.clone()), ..options() });
+    let load = Load::start(&system, 2, 47);
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    let (_, logs) = load.end().await;
+    system.stop();
+    let lock = std::fs::File::create(data_dir.join("tables/lock")).unwrap();
+
+    // As a running backup does.
+    lock.lock_shared().unwrap();
+    let purge = [
+        "store",
+        "delete",
+        "--data-dir",
+        text(&data_dir),
+        "--tenant",
+        "default",
+        "--table",
+        "logs",
+        "--all",
+        "--purge",
+    ];
+    let refused = run(&purge);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success(), "{said}");
+    assert!(said.contains("nothing was deleted") && said.contains("a backup of these tables is running"), "{said}");
+    must(&["backup", "--data-dir", text(&data_dir), "--to", text(&to)]);
+    lock.unlock().unwrap();
+
+    // As a purge does.
+    lock.lock().unwrap();
+    let release = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(1));
+        drop(lock);
+    });
+    let began = std::time::Instant::now();
+    must(&["backup", "--data-dir", text(&data_dir), "--to", text(&to)]);
+    assert!(began.elapsed() >= Duration::from_millis(900), "the backup did not wait");
+    release.join().unwrap();
+
+    let said = must(&purge);
+    assert!(said.contains(&format!("default/logs: {logs} rows deleted")), "{said}");
+    must(&["restore", "--from", text(&to), "--data-dir", text(&dir.path().join("restored"))]);
+    let restored = System::start(SystemOptions { data_dir: Some(dir.path().join("restored")), ..options() });
+    assert_eq!(restored.ask().sql_count("select count(*) from logs").await, logs);
+    restored.stop();
+}
+
 fn find(dir: &Path, ending: &str) -> std::path::PathBuf {
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {

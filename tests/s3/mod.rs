@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use daymark_tests::{Acknowledged, Client, Program, Role, System, SystemOptions, binary, free_address};
 use serde_json::{Value, json};
 
+use crate::tables::metrics_are_held;
 use bucket::{Bucket, SECRET, environment};
 use proxy::{Faults, Moment, Proxy};
 
@@ -95,6 +96,55 @@ async fn acknowledged_data_is_in_the_bucket_exactly_once_whatever_happens_to_com
     assert!(!said.contains(SECRET), "a secret is in the log:\n{said}");
     system.stop();
     holds(&bucket, "default", sent);
+}
+
+/// Scenario: two collectors share a bucket; one of them was restarted. Guarantee: tables in a bucket are held against the
+/// ledger of the collector that writes them, metrics included, and sound ones have no finding.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn tables_in_a_bucket_verify_against_the_ledger_of_their_collector() {
+    let bucket = Bucket::start().await;
+    let proxy = Proxy::start(bucket.address, 6).await;
+    let mut system = System::start(busy(&proxy));
+    let mut client = Client::new(system.otlp_http(), 6);
+    send(&mut client, 2).await;
+    let points = client.points(40);
+    client.send(&points).await;
+    // Published, so that nothing of it is replayed.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    system.kill(Role::Up);
+    system.start_role(Role::Up);
+    let keys = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(keys.path(), "acme acme-key\n").unwrap();
+    let other = System::start(SystemOptions { key_file: Some(keys.path().to_owned()), ..busy(&proxy) });
+    send(&mut Client::new(other.otlp_http(), 5).with_key("acme-key"), 3).await;
+    let before = client.acknowledged;
+    for _ in 0..4 {
+        send(&mut client, 1).await;
+        let points = client.points(40);
+        client.send(&points).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    system.ask().ledger_balances().await;
+    let verify = || {
+        let mut command = Command::new(binary("daymark"));
+        command.envs(environment(proxy.address)).args(["store", "verify", "--collector", &system.otlp_http()]);
+        let output = command.arg("--data-dir").arg(system.data_dir()).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let (code, said) = tokio::task::block_in_place(verify);
+    assert_eq!(code, Some(0), "{said}");
+    let all = client.acknowledged;
+    let since = Acknowledged {
+        spans: all.spans - before.spans,
+        logs: all.logs - before.logs,
+        points: all.points - before.points,
+    };
+    let logs = format!("logs: the {} rows that came since the collector's start are those", since.logs);
+    assert!(said.contains(&logs) && said.contains("acme/spans: version"), "{logs}\n{said}");
+    metrics_are_held(&said, since);
+    system.stop();
+    other.stop();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use daymark_tests::{Client, System, SystemOptions, binary};
+use daymark_guard::fault::Fault;
+use daymark_tests::{Acknowledged, Client, System, SystemOptions, binary};
 use serde_json::Value;
 
 /// Exit code and what was printed, errors last.
@@ -29,9 +30,10 @@ async fn tables_verify_beside_their_writer_and_damage_is_named() {
     let mut client = Client::new(system.otlp_http(), 51);
     let data_dir = system.data_dir();
     for round in 0..6 {
-        let (spans, logs) = (client.spans(100), client.logs(100));
-        client.send(&spans).await;
-        client.send(&logs).await;
+        let (spans, logs, points) = (client.spans(100), client.logs(100), client.points(40));
+        for request in [spans, logs, points] {
+            client.send(&request).await;
+        }
         tokio::time::sleep(Duration::from_millis(400)).await;
         if round % 2 == 1 {
             let (code, said) = tokio::task::block_in_place(|| store(&data_dir, &["verify"]));
@@ -50,6 +52,7 @@ async fn tables_verify_beside_their_writer_and_damage_is_named() {
         |table: &str, rows: u64| format!("{table}: the {rows} rows that came since the collector's start are those");
     assert!(code == Some(0) && said.contains(&those("spans", sent.spans)), "{said}");
     assert!(said.contains(&those("logs", sent.logs)), "{said}");
+    metrics_are_held(&said, sent);
     system.stop_role(daymark_tests::Role::Up);
 
     let (code, said) = store(&data_dir, &["verify", "--json"]);
@@ -77,8 +80,42 @@ async fn tables_verify_beside_their_writer_and_damage_is_named() {
     assert!(!data_dir.join("nowhere").exists());
 }
 
+/// Of 40 points each, ten are gauges, ten deltas, ten running totals, and ten histograms of three values. Spans come with
+/// one value each, and so do log records that are events.
+pub(super) fn metrics_are_held(said: &str, sent: Acknowledged) {
+    let (values, totals) = (sent.points / 4 * 5 + sent.spans, sent.points / 4);
+    for table in ["metrics_10s", "metrics_1m", "metrics_1h", "metrics_1d"] {
+        let line = format!(
+            "{table}: of what came since the collector's start, replays included, {values} values and {totals} running totals are \
+             there"
+        );
+        assert!(said.contains(&line), "{line}\n{said}");
+    }
+    assert!(said.contains("data points that the ledger has stored since the collector's start were applied"), "{said}");
+}
+
+/// Scenario: metric windows are folded twice, as a mistake in the rollups would. Guarantee: the tables are told not to be
+/// what the ledger has stored, table by table.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_points_that_are_there_twice_are_damage() {
+    let fault = ("DAYMARK_FAULT".to_owned(), Fault::MergeRollupTwice.name().to_owned());
+    let system = System::start(SystemOptions { env: vec![fault], ..options() });
+    let mut client = Client::new(system.otlp_http(), 53);
+    let points = client.points(40);
+    client.send(&points).await;
+    let (collector, data_dir) = (system.otlp_http(), system.data_dir());
+    let (code, said) = tokio::task::block_in_place(|| store(&data_dir, &["verify", "--collector", &collector]));
+    assert_eq!(code, Some(1), "{said}");
+    for table in ["metrics_10s", "metrics_1m", "metrics_1h", "metrics_1d"] {
+        let line = format!("DAMAGE default/{table}: holds 50 values more than the collector gave it since its start");
+        assert!(said.contains(&line), "{line}\n{said}");
+    }
+    system.stop();
+}
+
 /// Scenario: one service's rows are deleted while the collector runs, some of them not yet published.
-/// Guarantees: none of them is found any more, also after a restart; all others are there; the tables verify.
+/// Guarantees: none of them is found any more, also after a restart; all others are there; the tables verify, and what is
+/// missing of what the ledger has stored is not taken for a loss.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_are_deleted_beside_a_running_collector() {
     let mut system = System::start(options());
@@ -103,6 +140,8 @@ async fn rows_are_deleted_beside_a_running_collector() {
     assert_eq!(code, Some(0), "{said}");
     let deleted = format!("default/spans: {} rows deleted", sent.spans - others.0);
     assert!(said.contains(&deleted) && said.contains("older versions"), "{said}");
+    let (code, said) = tokio::task::block_in_place(|| store(&data_dir, &["verify", "--collector", &collector]));
+    assert!(code == Some(0) && said.contains("`daymark store delete` took rows away meanwhile"), "{said}");
     for restarted in [false, true] {
         if restarted {
             system.kill(daymark_tests::Role::Up);

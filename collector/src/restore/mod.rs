@@ -7,7 +7,7 @@
 //! - a trace is restored whole or not at all: when fewer spans are found than its row counts (damage, retention), and
 //!   beyond the limits here, it keeps its row's counts without its spans and is `truncated`;
 //! - spans come back in the order of their offsets, so that of repeats the first counts;
-//! - memory is bounded by [`RestoreLimits`] and one batch of a segment.
+//! - memory is bounded by [`RestoreLimits`] and one batch of a segment, and counted in the process's budget.
 
 mod spans;
 
@@ -18,6 +18,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use async_trait::async_trait;
+use daymark_guard::Held;
 use daymark_model::{LogOffset, TenantId, TimeRange, TraceId, UnixNanos};
 use daymark_store::{
     CollectorStatus, HotError, HotRequest, HotRows, HotSource, ReadSpec, Reader, Segment, StoreError, TableName,
@@ -72,6 +73,8 @@ pub(crate) struct StoredParts {
     pub(crate) damaged: usize,
     /// Why spans were not read: the rows alone are here, for the case that waiting longer is no use.
     pub(crate) failed: Option<StoreError>,
+    /// What it takes of the memory budget.
+    _held: Option<Held>,
 }
 
 /// Reads the spans of the traces in `rows`, as far as the limits allow, within `time`. Traces with spans in a damaged
@@ -81,10 +84,11 @@ pub(crate) async fn stored_parts(
     tenant: &TenantId,
     rows: Rows,
     limits: RestoreLimits,
+    held: Held,
     time: Duration,
 ) -> StoredParts {
     let (whole, later) = choose(&rows, limits);
-    let mut reading = Reading::default();
+    let mut reading = Reading::new(held);
     for row in whole.iter().filter_map(|id| rows.found.get(id)) {
         reading.known.insert(row.trace_id, Known { until: row.version, spans: HashSet::new() });
     }
@@ -92,7 +96,8 @@ pub(crate) async fn stored_parts(
     if !whole.is_empty() {
         let read = within(time, reading.read(shared, tenant, &rows, &whole, limits.bytes)).await;
         fits = read.unwrap_or_else(|error| {
-            failed = Some(error);
+            // Memory for fewer traces may be there.
+            failed = Some(error).filter(|error| whole.len() == 1 || !matches!(error, StoreError::Memory(_)));
             false
         });
     }
@@ -108,13 +113,22 @@ pub(crate) async fn stored_parts(
         let is_whole = fits && reading.has_all(&id, &row);
         traces.insert(id, if is_whole { Stored::Spans } else { Stored::Row(Box::new(row)) });
     }
-    let Reading { mut known, mut spans, texts, damaged, .. } = reading;
+    let Reading { mut known, mut spans, texts, damaged, held, .. } = reading;
     spans.sort_by_key(|span| span.offset);
     spans.retain(|span| {
         let is_first = known.get_mut(&span.trace).is_some_and(|known| known.spans.remove(&span.span.id));
         is_first && matches!(traces.get(&span.trace), Some(Stored::Spans))
     });
-    StoredParts { traces, spans, texts, later, too_much: false, damaged: damaged.len() + rows.damaged, failed }
+    StoredParts {
+        traces,
+        spans,
+        texts,
+        later,
+        too_much: false,
+        damaged: damaged.len() + rows.damaged,
+        failed,
+        _held: Some(held),
+    }
 }
 
 /// The traces whose spans are read, the newest first, and those for another time. The others come back by their row:
@@ -142,8 +156,8 @@ struct Known {
 }
 
 /// The spans of a few traces while they are read.
-#[derive(Default)]
 struct Reading {
+    held: Held,
     known: IdMap<TraceId, Known>,
     spans: Vec<StoredSpan>,
     texts: Texts,
@@ -153,6 +167,17 @@ struct Reading {
 }
 
 impl Reading {
+    fn new(held: Held) -> Reading {
+        Reading {
+            held,
+            known: IdMap::default(),
+            spans: Vec::new(),
+            texts: Texts::default(),
+            bytes: 0,
+            damaged: Vec::new(),
+        }
+    }
+
     /// False when it is too much.
     async fn read(
         &mut self,
@@ -220,11 +245,13 @@ impl Reading {
         Ok(true)
     }
 
-    fn take(&mut self, batch: &RecordBatch, most_bytes: usize) -> Result<bool, ArrowError> {
-        self.bytes += batch.get_array_memory_size();
+    fn take(&mut self, batch: &RecordBatch, most_bytes: usize) -> Result<bool, StoreError> {
+        let bytes = batch.get_array_memory_size();
+        self.bytes += bytes;
         if self.bytes > most_bytes {
             return Ok(false);
         }
+        self.held.grow(bytes as u64).map_err(|refusal| StoreError::Memory(refusal.message))?;
         let columns = SpanBatch::of(batch)
             .ok_or_else(|| ArrowError::SchemaError("columns of stored spans are missing".to_owned()))?;
         for row in 0..batch.num_rows() {

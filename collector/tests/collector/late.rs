@@ -2,10 +2,12 @@
 //! it is, and nothing is lost.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use daymark_collector::CollectorOptions;
-use daymark_model::{Signal, TenantId};
+use daymark_guard::{Held, MemoryGate, MemoryOptions};
+use daymark_model::{MemoryState, Signal, TenantId};
 use daymark_store::TableName;
 
 use crate::otlp::{self, TestSpan, request};
@@ -130,6 +132,58 @@ async fn a_late_span_that_waits_survives_a_crash() {
     Away(segments_away(image.path())).put_back();
     let world = World::start(image.path()).await;
     becomes(&world, (2, "complete")).await;
+}
+
+/// Takes 95 of 100 parts of the memory.
+fn memory_taken(memory: &Arc<MemoryGate>) -> Held {
+    let mut held = memory.admit(&TenantId::default()).unwrap();
+    held.grow(memory.status().limit_bytes / 100 * 95).unwrap();
+    assert_eq!(memory.status().state, MemoryState::Hard);
+    held
+}
+
+/// Scenario: late spans come while requests hold nearly all of the memory. Guarantees: their trace's stored spans are not
+/// read until there is room, everything else goes on, and the trace is whole afterwards; nothing stays counted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn late_spans_wait_for_memory_and_intake_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = MemoryGate::new(MemoryOptions::new(64 << 20));
+    let world = forgotten(dir.path(), |options| options.memory = Arc::clone(&memory)).await;
+    let held = memory_taken(&memory);
+    send(&world, 1, 2, Some(1)).await;
+    send(&world, 3, 1, None).await;
+    world.advance(1).await;
+    assert_eq!(row(&world).await, (1, "complete".to_owned()), "the row that is in the table");
+    assert_eq!(world.traces().await[&3].0, 1, "other traces are seen");
+    drop(held);
+    becomes(&world, (2, "complete")).await;
+    world.seal_all().await;
+    world.advance(1).await;
+    assert_eq!((row(&world).await, memory.status().used_bytes), ((2, "complete".to_owned()), 0));
+}
+
+/// Guarantee: what is read back is counted, and a trace for which there is no room within `late_spans_wait_ms` keeps its
+/// counts and is truncated.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_for_which_memory_has_no_room_in_time_is_truncated() {
+    for (left_bytes, state) in [(100, "truncated"), (4 << 20, "complete")] {
+        let dir = tempfile::tempdir().unwrap();
+        // Neither soft nor hard, or it would not be tried at all.
+        let (limit_bytes, soft_percent, hard_percent) = (64 << 20, 1_000, 1_000);
+        let options = MemoryOptions { soft_percent, hard_percent, ..MemoryOptions::new(limit_bytes) };
+        let memory = MemoryGate::new(options);
+        let world = forgotten(dir.path(), |options| {
+            options.memory = Arc::clone(&memory);
+            options.late_spans_wait_ms = 2_000;
+        })
+        .await;
+        let mut held = memory.admit(&TenantId::default()).unwrap();
+        held.grow(limit_bytes - left_bytes).unwrap();
+        for trace in [1, 2] {
+            send(&world, trace, 2, Some(1)).await;
+        }
+        becomes(&world, (2, state)).await;
+    }
 }
 
 fn segments_away(dir: &Path) -> Vec<PathBuf> {

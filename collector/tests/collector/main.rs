@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails the test")]
 
+mod accounts;
 mod durability;
 mod faults;
 mod hot_rows;

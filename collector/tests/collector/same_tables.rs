@@ -10,6 +10,7 @@ use daymark_model::{TenantId, TimeRange};
 use daymark_store::{CompactOptions, Resolution, Series, SeriesQuery, TableName, read_series};
 use proptest::prelude::*;
 
+use crate::accounts;
 use crate::input::{self, Item};
 use crate::world::{World, long, options};
 
@@ -193,6 +194,7 @@ async fn disturbed(steps: &[Step]) -> Tables {
             Event::Compact => {
                 world.seal_all().await;
                 compact(&world).await;
+                accounts::balance_whole(&world).await;
             }
             Event::Restart => {
                 let dir = world.dir.clone();
@@ -209,9 +211,11 @@ async fn disturbed(steps: &[Step]) -> Tables {
     world.settle().await;
     world.advance(1).await;
     let unpublished = tables(&world).await;
+    accounts::balance_whole(&world).await;
     world.seal_all().await;
     compact(&world).await;
     let published = tables(&world).await;
+    accounts::balance_whole(&world).await;
     let left = difference(&unpublished, &published);
     assert!(left.is_none(), "sealing and compaction changed {left:?}");
     published

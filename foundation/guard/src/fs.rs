@@ -20,6 +20,9 @@ pub trait FileSystem: Send + Sync + 'static {
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
     /// Takes the one writer's lock of `dir`, held until the value is dropped; `None` when somebody else has it.
     fn lock(&self, dir: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>>;
+    /// Takes a lock of `dir` beside others of this kind, held until the value is dropped; `None` when somebody has the one of
+    /// [`FileSystem::lock`].
+    fn share(&self, dir: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>>;
     /// Names of the files in `dir`; empty when `dir` does not exist.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// Creates an empty file for reading and writing, in place of any of that name. Its name is durable only after
@@ -85,6 +88,18 @@ pub fn read_small(fs: &dyn FileSystem, path: &Path, max_bytes: u64) -> io::Resul
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealFileSystem;
 
+fn lock_file(dir: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(false).open(dir.join("lock"))
+}
+
+fn taken(locked: Result<(), TryLockError>, file: File) -> io::Result<Option<Box<dyn Any + Send + Sync>>> {
+    match locked {
+        Ok(()) => Ok(Some(Box::new(file))),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 impl FileSystem for RealFileSystem {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
         if dir.is_dir() {
@@ -100,12 +115,13 @@ impl FileSystem for RealFileSystem {
     }
 
     fn lock(&self, dir: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(dir.join("lock"))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(file))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        let file = lock_file(dir)?;
+        taken(file.try_lock(), file)
+    }
+
+    fn share(&self, dir: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>> {
+        let file = lock_file(dir)?;
+        taken(file.try_lock_shared(), file)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {

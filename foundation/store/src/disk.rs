@@ -12,6 +12,7 @@
 //! - deletes are not synced: a deleted file that comes back is found as an orphan and deleted again;
 //! - multipart writes are refused, because they would not be durable.
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
@@ -34,9 +35,14 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
+use crate::StoreError;
+
 const STORE: &str = "daymark disk";
 /// Deletes that run at once.
 const DELETES_AT_ONCE: usize = 8;
+
+/// A lock that ends with its value.
+pub(crate) type Lock = Box<dyn Any + Send + Sync>;
 
 /// A directory on local disk. Clones share it.
 #[derive(Clone)]
@@ -79,6 +85,16 @@ impl Disk {
         let temporaries = AtomicU64::new(RandomState::new().hash_one(std::process::id()) >> 1);
         let durable_dirs = Mutex::new(HashSet::from([root.to_owned()]));
         Ok(Disk { inner: Arc::new(Inner { root: root.to_owned(), fs, reads, temporaries, durable_dirs }) })
+    }
+
+    /// The lock of whoever deletes files; `None` while others have it, or share it.
+    pub(crate) fn lock(&self) -> std::result::Result<Option<Lock>, StoreError> {
+        self.inner.fs.lock(&self.inner.root).map_err(|error| StoreError::io(&self.inner.root, error))
+    }
+
+    /// The same lock, shared with others who want no file deleted.
+    pub(crate) fn share(&self) -> std::result::Result<Option<Lock>, StoreError> {
+        self.inner.fs.share(&self.inner.root).map_err(|error| StoreError::io(&self.inner.root, error))
     }
 
     /// Makes the names in `dir` durable, and in the directories above it, up to the root. Absent ones are left out.

@@ -107,6 +107,18 @@ pub enum StoreError {
     /// The collector could not say what it holds.
     #[error("{0}")]
     Collector(crate::HotError),
+    /// Files cannot be deleted, or held, because others are at it.
+    #[error(
+        "{by} of these tables is running, and it and this cannot both have the files: try again when it has ended; files that \
+         only older versions need are deleted by a running collector ten minutes after they were taken out"
+    )]
+    FilesHeld {
+        /// Who has them.
+        by: &'static str,
+    },
+    /// The memory budget has no room for what is to be read.
+    #[error("{0}")]
+    Memory(String),
     /// The data was written by another version of Daymark.
     #[error(
         "{path} has format {found}, this program reads format {supported}: open it with the version of Daymark that wrote it, or use another --data-dir"
@@ -249,9 +261,12 @@ impl Classify for StoreError {
     fn class(&self) -> ErrorClass {
         match self {
             StoreError::Compaction { source, .. } => source.class(),
-            StoreError::Object(_) | StoreError::Collector(_) | StoreError::Io { .. } | StoreError::Contended { .. } => {
-                ErrorClass::Retry
-            }
+            StoreError::Object(_)
+            | StoreError::Collector(_)
+            | StoreError::Memory(_)
+            | StoreError::FilesHeld { .. }
+            | StoreError::Io { .. }
+            | StoreError::Contended { .. } => ErrorClass::Retry,
             StoreError::Parquet { .. }
             | StoreError::TornCommit { .. }
             | StoreError::BrokenLog { .. }

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use daymark_model::{AgentId, LedgerSnapshot, LogOffset, MemoryStatus, TenantId, TimeRange, UnixNanos};
 use serde::{Deserialize, Serialize};
 
-use crate::{TableName, Usage};
+use crate::{MetricAccounts, TableName, Usage};
 
 /// Asks for the hot rows of one table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -109,6 +109,9 @@ pub struct CollectorStatus {
     /// an older collector.
     #[serde(default)]
     pub started_at: Option<LogOffset>,
+    /// What the metric tables of each of its tenants were given since. Absent in the status of an older collector.
+    #[serde(default)]
+    pub metrics: Option<MetricAccounts>,
     /// Size of the ingest log on disk.
     pub log_bytes: u64,
     /// Ingest log segments on disk.

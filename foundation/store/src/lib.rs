@@ -18,6 +18,7 @@ mod delta;
 mod disk;
 mod error;
 mod format;
+mod hold;
 mod hot;
 mod hot_http;
 mod index;
@@ -30,6 +31,7 @@ mod segment;
 pub mod series;
 mod store;
 mod table;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod typed;
@@ -41,6 +43,7 @@ pub use blocks::CacheStats;
 pub use body::{BodyMatcher, BodyQuery};
 pub use disk::Disk;
 pub use error::StoreError;
+pub use hold::FileHold;
 pub use hot::{AgentStatus, CollectorStatus, HotError, HotRequest, HotRows, HotSource};
 pub use hot_http::{BEHIND_HEADER, HttpHotSource, StaleBody, THROUGH_HEADER};
 pub use lost::Lost;
@@ -62,6 +65,7 @@ pub use table::{
     COLLECTOR, Commit, CompactOptions, Compacted, Condition, Deleted, Pinned, Repaired, Retained, Rows, Snapshot,
     Table, Version,
 };
+pub use tally::{MetricAccount, MetricAccounts, TableAccount, Tally};
 pub use typed::TypedOptions;
 pub use usage::{DiskSpace, TableUsage, Usage};
 pub use verify::{Finding, Verified, VerifyOptions};

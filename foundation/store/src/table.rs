@@ -28,8 +28,9 @@ use crate::delta::{LogDir, State};
 use crate::segment::{SegmentFile, SegmentMeta};
 use crate::store::Shared;
 use crate::typed::TypedColumn;
-use crate::{CollectorId, StoreError, TableName};
+use crate::{CollectorId, StoreError, TableName, Tally};
 
+pub(crate) use commit::OWNER;
 pub use compact::{CompactOptions, Compacted};
 pub use delete::Deleted;
 pub(crate) use delete::is_damage;
@@ -74,6 +75,8 @@ pub struct Snapshot {
     pub segments: Arc<[Arc<SegmentMeta>]>,
     /// Whether another collector than ours committed `consumed`.
     pub foreign: bool,
+    /// Deletions of rows that it has seen.
+    pub deletions: u64,
     /// Its columns of attributes, by their names in lower case.
     pub(crate) typed: Arc<BTreeMap<String, TypedColumn>>,
 }
@@ -100,13 +103,21 @@ impl Snapshot {
         let consumed = state.txns.get(COLLECTOR).map_or(0, |&version| version.max(0) as u64);
         let segments = state.live.values().cloned().collect();
         let foreign = commit::is_foreign(state, ours);
+        let deletions = state.txns.get(commit::DELETIONS).map_or(0, |&count| count.max(0) as u64);
         Snapshot {
             version: state.version,
             consumed: LogOffset(consumed),
             segments,
             foreign,
+            deletions,
             typed: Arc::clone(&state.typed),
         }
+    }
+
+    /// The data points that its rows stand for; `None` when a segment does not say.
+    pub fn tally(&self) -> Option<Tally> {
+        let mut tallies = self.segments.iter().map(|segment| segment.tally);
+        tallies.try_fold(Tally::default(), |sum, tally| Some(sum.plus(tally?)))
     }
 }
 

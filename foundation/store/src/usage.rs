@@ -217,6 +217,7 @@ mod tests {
             time: (NOW.minus(old * HOUR_NS), NOW.minus(new * HOUR_NS)),
             offsets: (LogOffset(0), LogOffset(0)),
             index: None,
+            tally: None,
             modified_ms: 0,
             checksums: [].into(),
             stats: "{}".into(),

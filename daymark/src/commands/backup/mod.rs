@@ -10,7 +10,10 @@
 //! Invariants:
 //! - everything acknowledged before the backup began is in it, once;
 //! - the manifest is replaced last, whole and durably: an interrupted backup leaves the one before intact;
-//! - the collector's files are only read; nothing is locked.
+//! - the collector's files are only read. While a backup runs, no file of a table is deleted ([`Store::hold_files`]): a clean-up
+//!   comes later, `daymark store delete --purge` is refused.
+//!
+//! [`Store::hold_files`]: daymark_store::Store::hold_files
 
 mod copy;
 mod manifest;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use anyhow::{Context as _, bail, ensure};
 use daymark_guard::{Clock, SystemClock};
 use daymark_log::{LogCopy, RealFileSystem, copy_log, oldest_segment};
 use daymark_model::LogOffset;
-use daymark_store::{Store, TableName};
+use daymark_store::{FileHold, Store, StoreError, TableName};
 
 use super::copy::{Sum, copy, link_or_copy, mode_of, sum_of, sync_dirs};
 use super::manifest::{BackedUp, Manifest};
@@ -30,6 +31,7 @@ pub(crate) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
     let started = Instant::now();
     let begun = SystemClock.now().0;
     let mut run = Run::begin(args)?;
+    let _hold = hold(&run.store).await?;
     for _ in 0..ATTEMPTS {
         if let Some((manifest, counts)) = run.attempt(begun).await? {
             manifest.write(&run.to)?;
@@ -48,7 +50,27 @@ pub(crate) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
             return Ok(());
         }
     }
-    bail!("the collector released what was being copied {ATTEMPTS} times: try again when it is less busy")
+    bail!(
+        "the collector released what was being copied {ATTEMPTS} times: try again when it is less busy; the backup before this \
+         one is whole"
+    )
+}
+
+/// Keeps the files of the tables. Where the tables may only be read, the backup goes on without, and begins anew when it
+/// misses a file.
+async fn hold(store: &Store) -> anyhow::Result<Option<FileHold>> {
+    match store.hold_files().await {
+        Ok(hold) => Ok(Some(hold)),
+        Err(StoreError::Io { path, source })
+            if matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) =>
+        {
+            output::print(&format!(
+                "note: {path}/lock: {source}: a clean-up may delete files of the tables meanwhile; the backup begins anew then\n"
+            ))?;
+            Ok(None)
+        }
+        Err(error) => Err(error).context("cannot keep the files of the tables from being deleted; nothing was copied"),
+    }
 }
 
 /// What a backup run works on.
@@ -158,14 +180,14 @@ impl Run {
                     Ok(Some(pinned)) => pinned,
                     Ok(None) => continue,
                     // Cleaned up between the listing and the reading: the next attempt takes a later version.
-                    Err(daymark_store::StoreError::BrokenLog { .. }) => return Ok(false),
+                    Err(StoreError::BrokenLog { .. }) => return Ok(false),
                     Err(error) => return Err(error.into()),
                 };
                 counts.rows += pinned.rows;
                 for file in pinned.files {
                     match self.immutable(format!("tables/{file}"), counts) {
                         Ok(file) => manifest.files.push(file),
-                        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+                        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
                         Err(error) => return Err(error).with_context(|| format!("cannot copy tables/{file}")),
                     }
                 }
@@ -210,7 +232,7 @@ impl Run {
                 manifest.files.push(file);
                 Ok(())
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error).with_context(|| format!("cannot copy {}", from.display())),
         }
     }

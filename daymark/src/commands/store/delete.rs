@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use daymark_store::{Access, Deleted, HotSource, Rows, Store, TableName};
 use serde_json::json;
 
@@ -24,6 +25,10 @@ pub(super) async fn run(args: DeleteArgs) -> anyhow::Result<()> {
     let rows = if args.all { Rows::All } else { Rows::Matching(args.conditions.clone()) };
     let chosen = TableName::ALL.into_iter().filter(|name| args.table.is_none_or(|chosen| chosen == *name));
     let names: Vec<TableName> = chosen.collect();
+    let purges = args.purge && !args.dry_run;
+    if purges {
+        store.may_delete_files().await.context("--purge: nothing was deleted")?;
+    }
     let mut notes = Vec::new();
     match &args.collector {
         // Tables that are not there yet come with their first rows.
@@ -42,8 +47,9 @@ pub(super) async fn run(args: DeleteArgs) -> anyhow::Result<()> {
             continue;
         }
         deleted.push(table.delete(rows, args.dry_run).await?);
-        if args.purge && !args.dry_run {
-            files += table.purge().await?;
+        if purges {
+            let purged = table.purge().await;
+            files += purged.context("--purge: the rows are deleted, files of older versions that hold them are not")?;
         }
     }
     if !args.dry_run {

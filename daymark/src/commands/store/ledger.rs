@@ -1,10 +1,14 @@
-//! Rows of the tables against what the ledger of a running collector says it stored since its start.
+//! Tables against what the ledger of a running collector says it stored since its start.
 //!
-//! Spans and log records are one row each. Metrics are not compared: points of one window are one row.
+//! Spans and log records are one row each. Points of metrics are folded into rows: see [`metrics`].
+//!
+//! Invariant: only tenants that this collector writes are looked at; others that share an object store are not in its ledger.
+
+mod metrics;
 
 use std::time::{Duration, Instant};
 
-use daymark_model::{LogOffset, Signal};
+use daymark_model::{LedgerSnapshot, LogOffset, Signal, UnixNanos};
 use daymark_store::{CollectorStatus, HotSource, Store, TableName};
 
 /// The longest wait for the collector to apply what is durable.
@@ -18,8 +22,8 @@ struct Said {
     in_flight: u64,
 }
 
-/// Counts rows while the collector goes on to take new ones: what it had stored before must be there, and no more than it
-/// has stored afterwards.
+/// Counts while the collector goes on to take new items: what it had stored before must be there, and no more than it has
+/// stored afterwards.
 ///
 /// # Errors
 /// When the collector does not answer, or rows cannot be counted.
@@ -30,32 +34,37 @@ pub(super) async fn check_rows(
     problems: &mut Vec<String>,
 ) -> anyhow::Result<()> {
     let before = hot.status().await?;
-    let Some(started_at) = before.started_at.filter(|_| store.is_local()) else {
-        notes.push(
-            "rows were not held against the ledger: the collector is of an older version, or others share its tables"
-                .to_owned(),
-        );
+    let until = applied(hot).await?;
+    // Of the same moment or later than what is applied: accounts only grow.
+    let reached = hot.status().await?;
+    let (Some(started_at), Some(accounts)) = (before.started_at, &reached.metrics) else {
+        notes.push("rows were not held against the ledger: the collector is of an older version".to_owned());
         return Ok(());
     };
-    let until = applied(hot).await?;
     let mut rows = [0; 2];
     let tables = [(TableName::Spans, Signal::Traces), (TableName::Logs, Signal::Logs)];
     for (rows, (table, _)) in rows.iter_mut().zip(tables) {
-        for tenant in store.tenants().await? {
-            *rows += store.table(&tenant, table).rows_received(started_at, until, hot).await?;
+        for tenant in accounts.keys() {
+            *rows += store.table(tenant, table).rows_received(started_at, until, hot).await?;
         }
     }
+    let (mut told, mut wrong) = (Vec::new(), Vec::new());
+    metrics::check_tables(store, hot, accounts, reached.applied, &mut told, &mut wrong).await?;
     let after = hot.status().await?;
-    if after.started_at != before.started_at {
+    if run(&after) != run(&before) {
         notes.push("rows were not held against the ledger: the collector was restarted meanwhile".to_owned());
         return Ok(());
     }
-    for (rows, (table, signal)) in rows.into_iter().zip(tables) {
-        match judged(table, rows, said(&before, signal), said(&after, signal)) {
+    let rows = rows.into_iter().zip(tables);
+    let judged = rows.map(|(rows, (table, signal))| judged(table, rows, said(&before, signal), said(&after, signal)));
+    for judged in judged.chain([metrics::applied(&before, &after, accounts)]) {
+        match judged {
             Ok(note) => notes.push(note),
             Err(problem) => problems.push(problem),
         }
     }
+    notes.append(&mut told);
+    problems.append(&mut wrong);
     Ok(())
 }
 
@@ -74,9 +83,17 @@ async fn applied(hot: &dyn HotSource) -> anyhow::Result<LogOffset> {
     Ok(until)
 }
 
+/// What differs from one start to the next.
+fn run(status: &CollectorStatus) -> (Option<LogOffset>, Option<UnixNanos>) {
+    (status.started_at, own(status).map(|ledger| ledger.since))
+}
+
+fn own(status: &CollectorStatus) -> Option<&LedgerSnapshot> {
+    status.ledgers.iter().find(|ledger| ledger.component == "collector")
+}
+
 fn said(status: &CollectorStatus, signal: Signal) -> Said {
-    let own = status.ledgers.iter().find(|ledger| ledger.component == "collector");
-    let row = own.and_then(|ledger| ledger.rows.iter().find(|row| row.signal == signal));
+    let row = own(status).and_then(|ledger| ledger.rows.iter().find(|row| row.signal == signal));
     row.map_or(Said::default(), |row| Said { stored: row.stored, in_flight: row.in_flight })
 }
 

@@ -1,6 +1,6 @@
 //! The memory gate: one budget for what a process holds of its tenants' data, and who is turned away when it is short.
 //!
-//! What is counted: bytes of requests in hand ([`Held`], before they are taken), and what other parts report of themselves
+//! What is counted: bytes of requests in hand and of spans that a collector reads back ([`Held`], before they are taken), and what other parts report of themselves
 //! ([`MemoryGate::report`]): rows that are not yet published, and the read-ahead of the log.
 //!
 //! | state | from | until below | what is turned away |

@@ -65,6 +65,11 @@ impl FileSystem for Mounted {
         Ok(Some(Box::new(SimLock { mounted: self.clone(), dir: dir.to_owned() })))
     }
 
+    /// One at a time here.
+    fn share(&self, dir: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>> {
+        self.lock(dir)
+    }
+
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         drop(self.disk()?);
         let files = self.fs.files(dir);

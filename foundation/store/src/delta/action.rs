@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::segment::{CHECKSUM_BLOCK_BYTES, IndexMeta, SegmentMeta};
 use crate::typed::{TypedColumn, columns_of};
-use crate::{StoreError, TableName};
+use crate::{StoreError, TableName, Tally};
 
 /// Writes of newer versions may add kinds of actions; what is none of these is left alone.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -215,6 +215,7 @@ pub(crate) fn decode_commit(text: &[u8]) -> Result<Vec<Action>, String> {
 const TAG_TIME: &str = "daymark.time";
 const TAG_OFFSETS: &str = "daymark.offsets";
 const TAG_INDEX: &str = "daymark.index";
+const TAG_TALLY: &str = "daymark.tally";
 const TAG_CHECKSUMS: &str = "daymark.crc32c";
 
 /// `<block bytes>:<8 hex digits a block>`.
@@ -244,9 +245,9 @@ pub(crate) fn add_of(segment: &SegmentMeta) -> Add {
     if !segment.checksums.is_empty() {
         tags.insert(TAG_CHECKSUMS.to_owned(), Some(checksums_text(&segment.checksums)));
     }
-    if let Some(index) = &segment.index {
-        tags.insert(TAG_INDEX.to_owned(), Some(format!("{}:{}:{}", index.path, index.bytes, index.rows_per_page)));
-    }
+    let index = segment.index.as_ref().map(|index| format!("{}:{}:{}", index.path, index.bytes, index.rows_per_page));
+    tags.extend(index.map(|text| (TAG_INDEX.to_owned(), Some(text))));
+    tags.extend(segment.tally.map(|tally| (TAG_TALLY.to_owned(), Some(format!("{}-{}", tally.values, tally.totals)))));
     Add {
         path: segment.path.clone(),
         partition_values: BTreeMap::new(),
@@ -293,6 +294,7 @@ pub(crate) fn segment_of(add: Add, table: TableName) -> SegmentMeta {
         time: (UnixNanos(first), UnixNanos(last)),
         offsets: (LogOffset(first_offset), LogOffset(last_offset)),
         index,
+        tally: tag(TAG_TALLY).and_then(pair).map(|(values, totals)| Tally { values, totals }),
         modified_ms: add.modification_time,
         checksums: tag(TAG_CHECKSUMS).and_then(checksums_of).unwrap_or_default(),
         stats: stats_text.into(),
@@ -370,6 +372,7 @@ mod tests {
             time: (UnixNanos(5), UnixNanos(1_700_000_000_123_456_789)),
             offsets: (LogOffset(3), LogOffset(9)),
             index: Some(IndexMeta { path: "_idx/01J.idx".into(), bytes: 12, rows_per_page: 1024 }),
+            tally: Some(Tally { values: 7, totals: 0 }),
             modified_ms: 17,
             checksums: [7, 0xffff_ffff].into(),
             stats: r#"{"numRecords":7}"#.into(),

@@ -36,6 +36,16 @@ fn consumes_more(action: &Action, app: &str, through: i64) -> bool {
     action.txn.as_ref().is_some_and(|txn| txn.app_id == app && txn.version > through)
 }
 
+/// A file that was listed and is not there any more was cleaned up.
+fn cleaned_up(path: &Path, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Object(object_store::Error::NotFound { .. }) => {
+            StoreError::BrokenLog { path: path.to_string(), reason: "cleaned up while it was read".to_owned() }
+        }
+        error => error,
+    }
+}
+
 /// Files of a log directory, by kind.
 #[derive(Default)]
 pub(crate) struct LogFiles {
@@ -71,13 +81,18 @@ impl LogDir {
         let files = self.list().await?;
         let mut state = State::default();
         for (version, _) in files.checkpoints.iter().rev() {
-            let actions = read_checkpoint(&self.objects, &checkpoint_path(&self.table, *version)).await?;
+            let path = checkpoint_path(&self.table, *version);
+            let actions = read_checkpoint(&self.objects, &path).await.map_err(|error| cleaned_up(&path, error))?;
             if actions.iter().any(|action| consumes_more(action, app, through)) {
                 continue;
             }
             state.apply(actions, self.name, self.table.as_ref())?;
             (state.version, state.checkpoint) = (Some(*version), Some(*version));
             break;
+        }
+        if let (None, Some((oldest, _)), true) = (state.version, files.checkpoints.first(), files.commits.is_empty()) {
+            let reason = format!("versions before {oldest}, which holds log offsets after {through}, are gone");
+            return Err(StoreError::BrokenLog { path: self.table.to_string(), reason });
         }
         for (version, _) in &files.commits {
             if *version < state.next_version() {
@@ -88,7 +103,7 @@ impl LogDir {
                 let reason = format!("version {} is gone", state.next_version());
                 return Err(StoreError::BrokenLog { path: path.to_string(), reason });
             }
-            let bytes = self.objects.get(&path).await?.bytes().await?;
+            let bytes = self.objects.get(&path).await.map_err(|error| cleaned_up(&path, error.into()))?.bytes().await?;
             let torn = |reason| StoreError::TornCommit { path: path.to_string(), reason };
             let actions = decode_commit(&bytes).map_err(torn)?;
             if actions.iter().any(|action| consumes_more(action, app, through)) {

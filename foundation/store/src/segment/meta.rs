@@ -6,6 +6,7 @@ use std::sync::Arc;
 use daymark_model::{LogOffset, TimeRange, UnixNanos};
 use serde_json::Value;
 
+use crate::Tally;
 use crate::typed::TypedColumn;
 
 /// Bytes of a Parquet file that one checksum covers.
@@ -31,6 +32,8 @@ pub struct SegmentMeta {
     pub offsets: (LogOffset, LogOffset),
     /// The index, for logs and series.
     pub index: Option<IndexMeta>,
+    /// Of metric tables: the data points its rows stand for; `None` where another writer, or an older version, wrote it.
+    pub tally: Option<Tally>,
     /// When it was written, milliseconds since the epoch.
     pub modified_ms: i64,
     /// CRC32C of each [`CHECKSUM_BLOCK_BYTES`] of the Parquet file; empty where another writer, or an older version, wrote

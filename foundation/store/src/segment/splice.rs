@@ -141,7 +141,7 @@ impl Splice {
             let footer = file.finish()?;
             let bytes = std::mem::take(file.inner_mut());
             let index = (!index.is_empty()).then(|| (join(&index), rows_per_page));
-            Ok(Encoded { bytes, layout, footer, index })
+            Ok(Encoded { bytes, layout, footer, index, tally: None })
         });
         let encoded = work.await.map_err(|error| StoreError::background(&error))?;
         let encoded = encoded.map_err(|error| StoreError::parquet(&stem, error))?;

@@ -17,7 +17,7 @@ use super::{IndexMeta, SegmentFile, SegmentMeta, checksums};
 use crate::index::SegmentIndex;
 use crate::typed::{Layout, TypedColumn, TypedOptions};
 use crate::ulid::new_ulid;
-use crate::{StoreError, Table, TableName};
+use crate::{StoreError, Table, TableName, Tally};
 
 /// Batches read ahead of the writer of [`write_segment_from`].
 const BATCHES_AHEAD: usize = 2;
@@ -141,6 +141,8 @@ struct Encoder {
     layout: Layout,
     writer: ArrowWriter<Vec<u8>>,
     index: Option<SegmentIndex>,
+    /// Of metric tables.
+    tally: Option<Tally>,
     group_bytes: usize,
 }
 
@@ -159,7 +161,8 @@ impl Encoder {
             true => SegmentIndex::begin(table, options.index_page_rows.max(1), &[])?,
             false => None,
         };
-        Ok(Encoder { path, layout, writer, index, group_bytes: 0 })
+        let tally = TableName::METRICS.contains(&table).then(Tally::default);
+        Ok(Encoder { path, layout, writer, index, tally, group_bytes: 0 })
     }
 
     fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
@@ -171,6 +174,7 @@ impl Encoder {
         self.group_bytes += batch_bytes;
         let split = self.layout.split(batch)?;
         self.writer.write(&split).map_err(|error| StoreError::parquet(&self.path, error))?;
+        self.tally = self.tally.zip(Tally::of_rows(batch)).map(|(sum, rows)| sum.plus(rows));
         self.index.as_mut().map_or(Ok(()), |index| index.add(batch))
     }
 
@@ -184,7 +188,7 @@ impl Encoder {
             }
             None => None,
         };
-        Ok(Encoded { bytes, footer, index, layout: self.layout })
+        Ok(Encoded { bytes, footer, index, tally: self.tally, layout: self.layout })
     }
 }
 
@@ -193,8 +197,8 @@ pub(super) struct Encoded {
     pub(super) bytes: Vec<u8>,
     pub(super) layout: Layout,
     pub(super) footer: ParquetMetaData,
-    /// The packed index, and the rows that one entry of it stands for.
     pub(super) index: Option<(Vec<u8>, u32)>,
+    pub(super) tally: Option<Tally>,
 }
 
 /// Makes the files durable.
@@ -202,7 +206,7 @@ pub(super) struct Encoded {
 /// # Errors
 /// Faults of the object store.
 pub(super) async fn store(table: &Table, stem: &str, encoded: Encoded) -> Result<SegmentFile, StoreError> {
-    let Encoded { bytes, layout, footer, index } = encoded;
+    let Encoded { bytes, layout, footer, index, tally } = encoded;
     let path = format!("{stem}.parquet");
     let size = bytes.len() as u64;
     let checksums = checksums(&bytes);
@@ -223,6 +227,7 @@ pub(super) async fn store(table: &Table, stem: &str, encoded: Encoded) -> Result
         time: stats.time,
         offsets: stats.offsets,
         index: index_meta,
+        tally,
         modified_ms: (table.shared().options.clock.now().0 / 1_000_000) as i64,
         checksums,
         stats: stats.json.into(),

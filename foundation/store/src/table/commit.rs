@@ -21,6 +21,8 @@ pub(super) struct Change {
     pub(super) update: Vec<SegmentFile>,
     pub(super) remove: Vec<String>,
     pub(super) txn: Option<Consumes>,
+    /// Rows were deleted.
+    pub(super) deletes: bool,
 }
 
 /// What a commit says about the log.
@@ -61,8 +63,11 @@ impl Consumes {
     }
 }
 
+/// Application id whose version counts the commits that deleted rows.
+pub(super) const DELETIONS: &str = "daymark-deletions";
+
 /// Application id whose version tells which collector committed last.
-const OWNER: &str = "daymark-collector-id";
+pub(crate) const OWNER: &str = "daymark-collector-id";
 
 /// The collector as a version, which has to be a positive number.
 fn owner_version(id: &CollectorId) -> i64 {
@@ -121,6 +126,11 @@ impl Change {
                 let txn = Txn { app_id: app_id.to_owned(), version, last_updated: Some(now_ms) };
                 actions.push(Action { txn: Some(txn), ..Action::default() });
             }
+        }
+        if self.deletes {
+            let version = state.txns.get(DELETIONS).copied().unwrap_or(0).saturating_add(1);
+            let txn = Txn { app_id: DELETIONS.to_owned(), version, last_updated: Some(now_ms) };
+            actions.push(Action { txn: Some(txn), ..Action::default() });
         }
         for path in &self.remove {
             let remove = Remove { path: path.clone(), deletion_timestamp: Some(now_ms), data_change: true };

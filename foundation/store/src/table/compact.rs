@@ -5,7 +5,7 @@
 //! - two compactors cannot both merge a segment: the second one's commit finds its inputs gone and changes nothing;
 //! - rows keep their order of arrival, and are copied, never changed, those of large segments without being decoded
 //!   ([`copy`]); those of metric tables and `series` are sorted
-//!   by series, and the ones of one series and window become one ([`join`]).
+//!   by series, and the ones of one series and window become one ([`join`]), which stands for the same data points ([`Tally`]).
 
 mod copy;
 mod join;
@@ -24,7 +24,7 @@ use crate::reader::Segment;
 use crate::segment::{SegmentFile, SegmentMeta, write_segment_with};
 use crate::series::has_text;
 use crate::typed::TypedColumn;
-use crate::{ReadSpec, SegmentOptions, StoreError, TableName};
+use crate::{ReadSpec, SegmentOptions, StoreError, TableName, Tally};
 
 use copy::Plan;
 use join::{Input, Join};
@@ -149,6 +149,7 @@ impl Table {
             let reason = format!("{} rows written, {read} read of {rows}", merger.meta.rows);
             return Err(StoreError::Background(format!("compaction of {}: {reason}", self.inner.log.table)));
         }
+        self.keeps_tally(&inputs, &merger.meta)?;
         let done = Compacted {
             segments: inputs.len(),
             rows,
@@ -171,6 +172,18 @@ impl Table {
             // Retention or another compactor was first.
             Err(StoreError::NotLive { .. }) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a merger of metric rows stands for the same data points as its inputs.
+    fn keeps_tally(&self, inputs: &[Arc<SegmentMeta>], merger: &SegmentMeta) -> Result<(), StoreError> {
+        let before = inputs.iter().try_fold(Tally::default(), |sum, input| Some(sum.plus(input.tally?)));
+        match (before, merger.tally) {
+            (Some(before), Some(after)) if before != after => {
+                let reason = format!("the merger stands for {after:?}, its inputs for {before:?}");
+                Err(StoreError::Background(format!("compaction of {}: {reason}", self.inner.log.table)))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -315,6 +328,7 @@ mod tests {
             time: (UnixNanos(time), UnixNanos(time)),
             offsets: (LogOffset(number), LogOffset(number)),
             index: None,
+            tally: None,
             modified_ms: 0,
             checksums: [].into(),
             stats: "{}".into(),

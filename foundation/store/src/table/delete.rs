@@ -106,7 +106,7 @@ impl Table {
 
     /// Commits the rewritten segments in place of `found`.
     async fn without(&self, found: &[(Arc<SegmentMeta>, u64)], test: &RowTest) -> Result<u64, StoreError> {
-        let mut change = Change::default();
+        let mut change = Change { deletes: true, ..Change::default() };
         for (meta, rows) in found {
             change.remove.push(meta.path.clone());
             if *rows < meta.rows {

@@ -13,9 +13,9 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use super::Table;
 use super::commit::Change;
 use super::repair::QUARANTINE;
-use crate::StoreError;
 use crate::delta::{CheckpointContent, State, write_checkpoint};
 use crate::segment::{SegmentFile, SegmentMeta};
+use crate::{StoreError, Tally};
 
 /// What retention did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Retained {
     pub segments: u64,
     /// Their rows.
     pub rows: u64,
+    /// Of metric tables: the data points of these rows; `None` when a segment did not say.
+    pub tally: Option<Tally>,
     /// Files deleted: of segments removed earlier, orphans, old log files, temporary files of writers that were killed.
     pub files_deleted: u64,
 }
@@ -40,6 +42,7 @@ impl Table {
         let mut done = Retained {
             segments: old.len() as u64,
             rows: old.iter().map(|segment| segment.rows).sum(),
+            tally: old.iter().try_fold(Tally::default(), |sum, segment| Some(sum.plus(segment.tally?))),
             files_deleted: 0,
         };
         if !old.is_empty() {
@@ -48,21 +51,37 @@ impl Table {
             match self.apply_change(Change { remove, ..Change::default() }).await {
                 Ok(_) => fault::reach(Step::RetainAfterCommit),
                 // A compaction was first: what it merged is dropped next time.
-                Err(StoreError::NotLive { .. }) => done = Retained::default(),
+                Err(StoreError::NotLive { .. }) => {
+                    done = Retained { tally: Some(Tally::default()), ..Retained::default() }
+                }
                 Err(error) => return Err(error),
             }
         }
-        let options = &self.inner.shared.options;
-        done.files_deleted = self.vacuum(options.delete_grace_ms, options.log_grace_ms).await?;
+        match self.clean_up().await {
+            Ok(files) => done.files_deleted = files,
+            // Whoever asked has to know what was taken out; the files are left for the next call.
+            Err(error) if done.segments > 0 => {
+                tracing::warn!(table = %self.inner.log.table, %error, "old files not deleted yet");
+            }
+            Err(error) => return Err(error),
+        }
         Ok(done)
+    }
+
+    /// Deletes files whose grace has ended; none while a backup copies them.
+    async fn clean_up(&self) -> Result<u64, StoreError> {
+        let Some(_deleting) = self.inner.shared.try_delete_files()? else { return Ok(0) };
+        let options = &self.inner.shared.options;
+        self.vacuum(options.delete_grace_ms, options.log_grace_ms).await
     }
 
     /// Deletes at once what only older versions need: files of removed segments, commits and older checkpoints. Answers
     /// of queries that hold an older version become partial. Returns how many files.
     ///
     /// # Errors
-    /// As [`Table::checkpoint`].
+    /// As [`Table::checkpoint`]; [`StoreError::FilesHeld`] beside a backup.
     pub async fn purge(&self) -> Result<u64, StoreError> {
+        let _deleting = self.inner.shared.delete_files().await?;
         self.checkpoint().await?;
         self.vacuum(0, 0).await
     }

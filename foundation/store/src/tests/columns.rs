@@ -39,6 +39,7 @@ pub(super) async fn publish_old(table: &Table, batch: &RecordBatch, lacking: &Ha
         time: (START, START.plus(1_000)),
         offsets: (LogOffset(consumed), LogOffset(consumed)),
         index: None,
+        tally: None,
         modified_ms: 0,
         checksums: [].into(),
         stats: format!(r#"{{"numRecords":{}}}"#, batch.num_rows()).into(),

@@ -16,6 +16,7 @@ fn unwritten(number: u64) -> SegmentFile {
         time: (START, START),
         offsets: (LogOffset(number), LogOffset(number)),
         index: None,
+        tally: None,
         modified_ms: 0,
         checksums: [].into(),
         stats: stats.into(),

@@ -18,6 +18,7 @@ mod samples;
 mod shared_store;
 mod sim;
 mod splicing;
+mod tallies;
 mod typed;
 mod upkeep;
 mod verify;

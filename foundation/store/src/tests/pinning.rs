@@ -1,11 +1,12 @@
 //! Versions of a table as lists of files.
 
+use std::collections::HashSet;
 use std::fs;
 
-use daymark_model::{LogOffset, TenantId};
+use daymark_model::{LogOffset, TenantId, UnixNanos};
 
-use super::samples::{Scene, logs, publish};
-use crate::{Store, TableName};
+use super::samples::{START, Scene, logs, publish};
+use crate::{CompactOptions, Store, StoreError, TableName};
 
 #[tokio::test]
 async fn a_pinned_version_holds_what_was_consumed_and_nothing_later() {
@@ -32,6 +33,47 @@ async fn a_pinned_version_holds_what_was_consumed_and_nothing_later() {
         assert_eq!(snapshot.segments.len() as u64, segments);
         publish(&copied, logs(100, &[("later", 100)]), 100).await;
     }
+}
+
+/// Scenario: somebody copies the files of a table while others merge, delete and clean up. Guarantees: nothing of the pinned
+/// version goes away; a purge says why it does not, and both go on when the copy is done.
+#[tokio::test]
+async fn no_file_is_deleted_while_files_are_held() {
+    let scene = Scene::new();
+    let table = scene.table(TableName::Logs);
+    for consumed in [2, 4] {
+        publish(&table, logs(consumed, &[("x", consumed)]), consumed).await;
+    }
+    let reader = scene.other();
+    let (hold, another) = (reader.hold_files().await.unwrap(), scene.other().hold_files().await.unwrap());
+    let pinned = reader.table(&TenantId::default(), TableName::Logs).pin(LogOffset(4)).await.unwrap().unwrap();
+    let compact = CompactOptions { fan_in: 2, ..CompactOptions::default() };
+    table.compact(&compact, &mut HashSet::new()).await.unwrap().unwrap();
+    drop(another);
+    scene.clock.set(START.plus(2 * 3_600_000_000_000));
+    assert_eq!(table.retain(UnixNanos(0)).await.unwrap().files_deleted, 0);
+    let refused = table.purge().await.unwrap_err().to_string();
+    assert!(refused.contains("a backup of these tables is running") && refused.contains("try again"), "{refused}");
+    let there = |file: &String| scene.dir.path().join("tables").join(file).exists();
+    assert!(pinned.files.iter().all(there), "{:?}", pinned.files);
+    drop(hold);
+    assert!(table.purge().await.unwrap() > 0);
+    assert!(!pinned.files.iter().any(there));
+}
+
+/// Scenario: a purge has taken every version away that a backup could take. Guarantee: that is told: the table is not
+/// taken for one that was never there.
+#[tokio::test]
+async fn a_table_of_which_only_newer_versions_are_left_is_a_named_error() {
+    let scene = Scene::new();
+    let table = scene.table(TableName::Logs);
+    for consumed in [2, 4] {
+        publish(&table, logs(consumed, &[("x", consumed)]), consumed).await;
+    }
+    table.purge().await.unwrap();
+    let error = table.pin(LogOffset(3)).await.unwrap_err();
+    assert!(matches!(error, StoreError::BrokenLog { .. }) && error.to_string().contains("are gone"), "{error}");
+    assert_eq!(table.pin(LogOffset(4)).await.unwrap().unwrap().rows, 2);
 }
 
 #[tokio::test]

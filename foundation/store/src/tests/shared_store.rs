@@ -12,7 +12,7 @@ use super::samples::{START, logs};
 use crate::remote::tests::{Fate, Fateful, over};
 use crate::{
     Access, CollectorId, Commit, CompactOptions, ReadSpec, Reader, SegmentOptions, Store, StoreError, StoreOptions,
-    Table, TableName, write_segment,
+    Table, TableName, VerifyOptions, write_segment,
 };
 
 /// A process on the store: a collector with an id, or a reader.
@@ -43,6 +43,20 @@ async fn rows(store: &Arc<Store>) -> usize {
     let read = view.read(&ReadSpec::default()).await.unwrap();
     assert!(view.receipt.complete, "{:?}", view.receipt);
     read.iter().map(|batch| batch.num_rows()).sum()
+}
+
+/// Scenario: a collector is restarted on its table, and another takes it over. Guarantee: what each start writes into the
+/// table's log is no damage.
+#[tokio::test]
+async fn a_table_that_was_claimed_and_taken_over_verifies() {
+    let objects = Fateful::meets(&[]);
+    for (id, take_over, after) in [("a", false, 0), ("a", false, 10), ("b", true, 20)] {
+        let collector = process(&objects, Some((id, take_over))).await;
+        table(&collector).claim().await.unwrap();
+        publish(&table(&collector), after, after + 10).await.unwrap();
+    }
+    let verified = table(&process(&objects, None).await).verify(&VerifyOptions::default()).await.unwrap();
+    assert_eq!((verified.damage, verified.rows, verified.consumed), (Vec::new(), 3, LogOffset(30)));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use daymark_model::{LogOffset, TenantId, UnixNanos};
 
 use super::samples::{START, Scene, logs, publish};
-use crate::{Commit, Retained, SegmentOptions, TableName, VerifyOptions, write_segment};
+use crate::{Commit, Retained, SegmentOptions, TableName, Tally, VerifyOptions, write_segment};
 
 fn files(scene: &Scene, under: &str, extension: &str) -> Vec<PathBuf> {
     let dir = scene.dir.path().join("tables/default/logs").join(under);
@@ -100,12 +100,15 @@ async fn retention_takes_out_old_segments_and_later_their_files() {
     publish(&table, logs(2, &[("old", 0), ("new", 1_000)]), 2).await;
     let cut = UnixNanos(START.0 + 500);
     let first = table.retain(cut).await.unwrap();
-    assert_eq!(first, Retained { segments: 1, rows: 1, files_deleted: 0 });
+    assert_eq!(first, Retained { segments: 1, rows: 1, tally: None, files_deleted: 0 });
     let snapshot = table.snapshot().await.unwrap();
     assert_eq!((snapshot.segments.len(), snapshot.consumed), (1, LogOffset(2)));
     assert_eq!(files(&scene, "", "parquet").len(), 2, "a reader may still hold the older snapshot");
     ahead(&scene, 11 * 60);
-    assert_eq!(table.retain(cut).await.unwrap(), Retained { segments: 0, rows: 0, files_deleted: 2 });
+    assert_eq!(
+        table.retain(cut).await.unwrap(),
+        Retained { tally: Some(Tally::default()), files_deleted: 2, ..Retained::default() }
+    );
     assert_eq!((files(&scene, "", "parquet").len(), files(&scene, "_idx", "idx").len()), (1, 1));
 }
 

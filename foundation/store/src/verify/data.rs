@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMic
 use chrono::DateTime;
 use serde_json::Value;
 
-use crate::{SegmentMeta, TableName};
+use crate::{SegmentMeta, TableName, Tally};
 
 /// A value that bounds are compared by.
 #[derive(Clone, Debug, PartialEq, PartialOrd)]
@@ -46,11 +46,13 @@ pub(super) struct Observed {
     table: TableName,
     pub(super) rows: u64,
     columns: BTreeMap<String, Column>,
+    /// Of metric tables.
+    tally: Tally,
 }
 
 impl Observed {
     pub(super) fn new(table: TableName) -> Observed {
-        Observed { table, rows: 0, columns: BTreeMap::new() }
+        Observed { table, rows: 0, columns: BTreeMap::new(), tally: Tally::default() }
     }
 
     /// The next rows of the file.
@@ -62,6 +64,7 @@ impl Observed {
             batch.column_by_name(name).ok_or_else(|| format!("no column {name}"))?;
         }
         self.rows += batch.num_rows() as u64;
+        self.tally = self.tally.plus(Tally::of_rows(batch).unwrap_or_default());
         for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
             let column = self.columns.entry(field.name().clone()).or_default();
             column.nulls += array.null_count() as u64;
@@ -79,6 +82,10 @@ impl Observed {
         let mut wrong = Vec::new();
         if self.rows != meta.rows {
             wrong.push(format!("{} rows, the commit says {}", self.rows, meta.rows));
+        }
+        if let Some(stated) = meta.tally.filter(|stated| *stated != self.tally) {
+            let of = |tally: Tally| format!("{} values and {} totals", tally.values, tally.totals);
+            wrong.push(format!("rows stand for {}, the commit says {}", of(self.tally), of(stated)));
         }
         let times = (meta.time.0.0, meta.time.1.0);
         let offsets = (meta.offsets.0.0, meta.offsets.1.0);

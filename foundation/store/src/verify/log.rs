@@ -5,7 +5,8 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
 use super::Finding;
-use crate::delta::{Action, LogFiles, State, checkpoint_path, commit_path, decode_commit, read_checkpoint};
+use crate::delta::{Action, LogFiles, State, Txn, checkpoint_path, commit_path, decode_commit, read_checkpoint};
+use crate::table::OWNER;
 use crate::{StoreError, Table, TableName};
 
 const REPAIR: &str = "stop the collector and run `daymark store repair`";
@@ -143,10 +144,11 @@ impl Replay<'_> {
     /// Applies a commit, after looking at what it claims.
     fn apply(&mut self, version: u64, path: &Path, actions: Vec<Action>) -> Result<(), StoreError> {
         let mut wrong = Vec::new();
+        let brings_rows = actions.iter().any(|action| action.add.is_some());
         for action in &actions {
             if let Some(txn) = &action.txn
                 && let Some(&before) = self.state.txns.get(&txn.app_id)
-                && (txn.version < before || (txn.version == before && !self.name().rows_are_versioned()))
+                && !self.follows(txn, before, brings_rows)
             {
                 wrong.push(format!("log offset {} of {} does not follow {before}", txn.version, txn.app_id));
             }
@@ -162,6 +164,13 @@ impl Replay<'_> {
         self.state.apply(actions, self.name(), table.as_ref())?;
         self.state.version = Some(version);
         Ok(())
+    }
+
+    /// Whether a commit may say `txn` after `before`. One without rows only takes a version; which collector commits is no
+    /// number that grows.
+    fn follows(&self, txn: &Txn, before: i64, brings_rows: bool) -> bool {
+        let may_repeat = !brings_rows || self.name().rows_are_versioned();
+        txn.app_id == OWNER || txn.version > before || (txn.version == before && may_repeat)
     }
 
     /// Holds a checkpoint against the commits it sums up.
