@@ -5,7 +5,7 @@
 //!
 //! Invariants:
 //! - a frame is applied once per table: what a table has committed is skipped when the log is replayed (G2);
-//! - when publishing cannot keep up, the applier waits, the log stops committing, and clients are told to retry (G4);
+//! - when publishing cannot keep up, the applier slows down and then waits, the log stops committing, and clients are told to retry (G4);
 //! - it waits for no read of the store beyond what [`crate::late`] grants.
 
 use std::sync::Arc;
@@ -20,7 +20,9 @@ use daymark_store::{Lost, TableName};
 use crate::account::Account;
 use crate::core::{Seal, Shared};
 use crate::error::CollectorError;
+use crate::hot_batch::HotBatch;
 use crate::late::{Late, Patience};
+use crate::pace::Pace;
 use crate::tenant::Tenant;
 use crate::vitals::Stage;
 use crate::{decode, dedup, lost};
@@ -40,12 +42,14 @@ pub(crate) struct Applier {
     next_tick_ms: u64,
     /// Bytes of frames applied since everything was sealed.
     unsealed_bytes: u64,
+    pace: Pace,
 }
 
 impl Applier {
     pub(crate) fn new(shared: Arc<Shared>) -> Applier {
         let late = Late::new(Arc::clone(&shared));
-        Applier { shared, late, patience: Patience::Tick, next_tick_ms: 0, unsealed_bytes: 0 }
+        let pace = Pace::new(shared.options.hot_bytes + shared.options.seal_bytes);
+        Applier { shared, late, patience: Patience::Tick, next_tick_ms: 0, unsealed_bytes: 0, pace }
     }
 
     /// Brings the tables' unpublished rows and the dedup window back from the log, before anything new is admitted.
@@ -143,6 +147,7 @@ impl Applier {
         }
         self.seal_full(&frame.tenant)?;
         self.bound_replay(frame.payload.len() as u64)?;
+        self.keep_pace(frame);
         if now_ms >= self.next_tick_ms { self.upkeep() } else { Ok(()) }
     }
 
@@ -169,6 +174,22 @@ impl Applier {
             self.late.wait(tenant, self.patience)?;
         }
         full.into_iter().try_for_each(|table| self.seal(tenant, table))
+    }
+
+    /// Waits a little when publishing is behind; a replay hurries.
+    fn keep_pace(&mut self, frame: &Frame) {
+        if self.patience == Patience::Start {
+            return;
+        }
+        let unpublished = {
+            let core = self.shared.write();
+            let unsealed = |tenant: &Tenant| TableName::ALL.into_iter().map(|table| tenant.unsealed_bytes(table)).sum();
+            core.sealing_bytes() + core.tenants.get(&frame.tenant).map_or(0, unsealed)
+        };
+        if let Some(wait) = self.pace.after(frame.payload.len(), unpublished) {
+            let _waiting = self.shared.vitals.at(Stage::WaitingForSealer);
+            std::thread::sleep(wait);
+        }
     }
 
     /// Seals every table once half of what a start may have to replay was applied: the other half is for the seals
@@ -254,7 +275,8 @@ impl Applier {
         let through = core.applied;
         let Some(rows) = core.tenants.get_mut(tenant).map(|tenant| tenant.seal(table, through)) else { return Ok(()) };
         if let Some(batches) = rows? {
-            let seal = Seal { tenant: tenant.clone(), table, batches, through };
+            let bytes = batches.iter().map(HotBatch::size_bytes).sum();
+            let seal = Seal { tenant: tenant.clone(), table, batches, through, bytes };
             self.shared.queue_seal(&mut core, seal);
         }
         Ok(())

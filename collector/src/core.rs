@@ -78,6 +78,8 @@ pub(crate) struct Seal {
     pub(crate) table: TableName,
     pub(crate) batches: Vec<HotBatch>,
     pub(crate) through: LogOffset,
+    /// Bytes of the rows when they were sealed, about.
+    pub(crate) bytes: usize,
 }
 
 impl Seal {
@@ -87,7 +89,7 @@ impl Seal {
 
     /// What it counts for while it is under way: many small ones are a load, too.
     fn cost_bytes(&self) -> usize {
-        self.size_bytes().max(MIN_SEAL_BYTES)
+        self.bytes.max(MIN_SEAL_BYTES)
     }
 }
 
@@ -201,7 +203,7 @@ impl Shared {
 
     /// The lock, once the seals under way hold less than `sealing_bytes`.
     pub(crate) fn room_for_seal(&self) -> MutexGuard<'_, Core> {
-        self.when_seals(|seals| seals.iter().map(Seal::cost_bytes).sum::<usize>() < self.options.sealing_bytes.max(1))
+        self.when_seals(|seals| sealing_bytes(seals) < self.options.sealing_bytes.max(1))
     }
 
     /// The lock, once every seal is published or given up.
@@ -287,8 +289,17 @@ impl Shared {
 }
 
 impl Core {
+    /// Bytes of all rows on their way into a commit, about.
+    pub(crate) fn sealing_bytes(&self) -> usize {
+        sealing_bytes(&self.seals)
+    }
+
     /// Everything up to this offset is in the tables of all tenants.
     fn safe_until(&self) -> LogOffset {
         self.tenants.values().map(|tenant| tenant.safe_until(self.applied)).min().unwrap_or(self.applied)
     }
+}
+
+fn sealing_bytes(seals: &VecDeque<Seal>) -> usize {
+    seals.iter().map(Seal::cost_bytes).sum()
 }

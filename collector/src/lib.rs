@@ -34,6 +34,7 @@ mod layers;
 mod lookup;
 mod lost;
 mod options;
+mod pace;
 mod pipeline;
 mod resources;
 mod restore;

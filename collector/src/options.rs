@@ -114,7 +114,7 @@ impl CollectorOptions {
             seal_interval_ms: 60_000,
             hot_bytes: 80 << 20,
             replay_bytes: 1 << 30,
-            sealing_bytes: 64 << 20,
+            sealing_bytes: 96 << 20,
             keep_published_ms: 2_000,
             keep_published_bytes: 8 << 20,
             read_ahead_bytes: 16 << 20,

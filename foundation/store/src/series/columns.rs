@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, FixedSizeBinaryBuilder, Float64Builder, Int64Builder, RecordBatch, StringBuilder,
+    Array, ArrayRef, BinaryBuilder, FixedSizeBinaryBuilder, Float64Builder, Int64Builder, RecordBatch, StringBuilder,
     TimestampMicrosecondBuilder,
 };
 use arrow::error::ArrowError;
@@ -123,6 +123,8 @@ impl FragmentColumns {
             columns.push((name, Arc::new(column.finish())));
         }
         let schema = TableName::Metrics10s.schema();
+        // Columns that grew have room for as many values again.
+        columns.iter_mut().for_each(|(_, column)| Array::shrink_to_fit(column));
         let arrays = schema.fields().iter().map(|field| {
             let found = columns.iter().find(|(name, _)| name == field.name());
             let missing = || ArrowError::SchemaError(format!("no column {:?} was built", field.name()));
