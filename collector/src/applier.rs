@@ -48,7 +48,7 @@ pub(crate) struct Applier {
 impl Applier {
     pub(crate) fn new(shared: Arc<Shared>) -> Applier {
         let late = Late::new(Arc::clone(&shared));
-        let pace = Pace::new(shared.options.hot_bytes + shared.options.seal_bytes);
+        let pace = Pace::new(shared.options.sealing_bytes);
         Applier { shared, late, patience: Patience::Tick, next_tick_ms: 0, unsealed_bytes: 0, pace }
     }
 
@@ -181,12 +181,8 @@ impl Applier {
         if self.patience == Patience::Start {
             return;
         }
-        let unpublished = {
-            let core = self.shared.write();
-            let unsealed = |tenant: &Tenant| TableName::ALL.into_iter().map(|table| tenant.unsealed_bytes(table)).sum();
-            core.sealing_bytes() + core.tenants.get(&frame.tenant).map_or(0, unsealed)
-        };
-        if let Some(wait) = self.pace.after(frame.payload.len(), unpublished) {
+        let under_way = self.shared.write().sealing_bytes();
+        if let Some(wait) = self.pace.after(frame.payload.len(), under_way) {
             let _waiting = self.shared.vitals.at(Stage::WaitingForSealer);
             std::thread::sleep(wait);
         }
