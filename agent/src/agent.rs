@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use daymark_guard::{Clock, Drain};
 use daymark_model::{AgentId, Ledger, Refusal, UnixNanos};
 use daymark_wire::{Heartbeat, Ingest, IngestAnswer, IngestRequest};
+use tokio::sync::Semaphore;
 
 use crate::closed::Closed;
 use crate::derive::DeriverPool;
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) ledger: Ledger,
     pub(crate) closed: Closed,
     pub(crate) derivers: DeriverPool,
+    /// Turns of large requests, which are decoded on threads of their own.
+    pub(crate) decoding: Semaphore,
     pub(crate) queue: Queue,
     pub(crate) sender: Sender,
     pub(crate) tenants: Tenants,
@@ -66,6 +69,7 @@ impl Agent {
             ledger: Ledger::since("agent", clock.now()),
             closed: Closed::default(),
             derivers: DeriverPool::new(&options),
+            decoding: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
             queue: Queue::new(options.queue_items, options.queue_bytes),
             sender: Sender::new(&options),
             tenants: Tenants::new(&options),

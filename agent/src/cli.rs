@@ -45,8 +45,8 @@ pub struct AgentArgs {
     /// Bytes of batches that may wait for the collector: 1 MiB to 1 TiB.
     #[arg(long, value_name = "BYTES", default_value_t = 128 << 20, value_parser = clap::value_parser!(u64).range(1 << 20..=1 << 40))]
     pub queue_bytes: u64,
-    /// While a quarter of these bytes wait and the first batch has waited so long, requests are refused before they are decoded,
-    /// as `queue_slow`: 10 to 8000.
+    /// While requests of a quarter of these bytes are in hand and the first came so long ago, others are refused before they are
+    /// read, as `queue_slow`: 10 to 8000.
     #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(10..=8_000))]
     pub slow_queue_ms: u64,
     /// Send the agent's own telemetry through itself, as tenant `daymark`, when it has a key of that tenant: in the key

@@ -19,8 +19,8 @@ pub struct AgentOptions {
     pub queue_items: u64,
     /// Bytes of batches waiting for the collector at most.
     pub queue_bytes: u64,
-    /// When a quarter of these bytes wait, and the first batch has waited so long, requests are refused before they are
-    /// decoded, milliseconds. A longer queue would only make every answer late, and clients give up and send again.
+    /// When requests of a quarter of these bytes are in hand, and the first came so long ago, others are refused before they
+    /// are read, milliseconds. A longer queue would only make every answer late, and clients give up and send again.
     pub slow_queue_ms: u64,
     /// Batches on their way to the collector at once; the others of the queue wait.
     pub concurrent_sends: usize,

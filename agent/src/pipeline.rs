@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use crate::agent::Shared;
 use crate::closed::Open;
 use crate::derive::{Derived, Unsound};
-use crate::queue::{NoRoom, Place};
+use crate::queue::{InHand, NoRoom, Place};
 
 /// Ledger reason of items whose ids or times are invalid.
 const INVALID_ITEM: &str = "invalid_item";
@@ -37,6 +37,7 @@ pub(crate) fn busy(shared: &Shared) -> Option<Refusal> {
 /// Carries one client request to the collector. `Ok` means that its items are durable there.
 pub(crate) async fn carry(shared: &Arc<Shared>, request: IngestRequest) -> Result<IngestAnswer, Refusal> {
     let (signal, payload, open) = receive(shared, &request)?;
+    let in_hand = shared.queue.take(payload.len() as u64, shared.clock.now());
     let Derived { walked, series, latest, checked } = check_and_derive(shared, signal, &payload, &open).await?;
     let mut in_flight = shared.ledger.receive(signal, walked.items);
     in_flight.reject(INVALID_ITEM, walked.rejected);
@@ -44,7 +45,7 @@ pub(crate) async fn carry(shared: &Arc<Shared>, request: IngestRequest) -> Resul
         return Ok(answer(&walked, IngestAnswer::default()));
     }
     let batch = encode(signal, &payload, series.as_deref(), latest);
-    let place = queue(shared, &mut in_flight, batch.len())?;
+    let place = queue(shared, in_hand, &mut in_flight, batch.len())?;
     let batch = stamp(shared, request, batch, checked);
     let accounts = Accounts { in_flight, rejected: walked.rejected, _place: place, _open: open };
     // The batch holds a copy: what waits is counted once.
@@ -76,6 +77,8 @@ async fn check_and_derive(
     let pass = if payload.len() <= shared.options.decode_inline_bytes {
         shared.derivers.derive(signal, payload, arrived)
     } else {
+        // As many at once as there are cores, first come first served: more would only finish later, all of them.
+        let _turn = shared.decoding.acquire().await.map_err(|_| stopped())?;
         let (shared, payload) = (Arc::clone(shared), payload.clone());
         let pass = tokio::task::spawn_blocking(move || shared.derivers.derive(signal, &payload, arrived));
         pass.await.map_err(|_| stopped())?
@@ -96,9 +99,9 @@ fn encode(signal: Signal, payload: &[u8], derived: Option<&[u8]>, latest: UnixNa
 }
 
 /// Finds room for the batch, or turns the client away.
-fn queue(shared: &Shared, in_flight: &mut InFlight, bytes: usize) -> Result<Place, Refusal> {
+fn queue(shared: &Shared, in_hand: InHand, in_flight: &mut InFlight, bytes: usize) -> Result<Place, Refusal> {
     let items = in_flight.items();
-    shared.queue.enter(items, bytes as u64, shared.clock.now()).map_err(|no_room| match no_room {
+    shared.queue.enter(in_hand, items, bytes as u64).map_err(|no_room| match no_room {
         NoRoom::Now => {
             in_flight.shed("queue_full", items);
             let message = "the agent's queue is full: the collector is slower than the services; send it again";
