@@ -118,14 +118,14 @@ async fn a_full_queue_turns_clients_away_with_a_time_to_come_back() {
 #[tokio::test]
 async fn an_agent_with_a_slow_queue_is_busy() {
     let (it, gate) = behind_a_gate(|options| {
-        options.queue_bytes = 1_000;
+        options.queue_bytes = 600;
         options.slow_queue_ms = 30;
         options.retry_after_ms = 700;
     })
     .await;
     let agent = it.agent.clone();
     let first = tokio::spawn(async move { agent.ingest(spans(3, 0)).await });
-    eventually("the first batch waits", || it.agent.waiting().1 >= 250).await;
+    eventually("the first batch waits", || it.agent.waiting().0 == 3).await;
     assert!(it.agent.busy().is_none());
     it.clock.set(UnixNanos(NOON + 30_000_000));
     let refusal = it.agent.busy().unwrap();
