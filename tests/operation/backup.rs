@@ -160,11 +160,11 @@ async fn a_purge_and_a_backup_do_not_take_files_from_each_other() {
 
     // As a purge does.
     lock.lock().unwrap();
+    let began = std::time::Instant::now();
     let release = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_secs(1));
         drop(lock);
     });
-    let began = std::time::Instant::now();
     must(&["backup", "--data-dir", text(&data_dir), "--to", text(&to)]);
     assert!(began.elapsed() >= Duration::from_millis(900), "the backup did not wait");
     release.join().unwrap();
