@@ -5,9 +5,11 @@
 //!
 //! Invariants:
 //! - a spare is of full size, written and synced, and so is its name, before the writer can take it;
+//! - released segments become spares, up to `max_spares`: a log that is released in bursts zeroes none;
 //! - the newest segment is never removed: it carries the sequence numbers on;
 //! - with less than `min_free_bytes` free nothing is allocated, and new data is refused until there is more.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +36,7 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Takes over a spare that an earlier run left, and removes what is of no use.
+    /// Takes over the spares that an earlier run left, and removes what is of no use.
     ///
     /// # Errors
     /// [`LogError::Io`].
@@ -53,11 +55,11 @@ impl Keeper {
 
     fn adopt(&self, path: &Path, is_temporary: bool) -> Result<(), LogError> {
         let fs = &self.shared.fs;
-        if !is_temporary && self.shared.lock().spare.is_none() {
+        if !is_temporary && self.shared.lock().spares.len() < self.shared.options.max_spares.max(1) {
             let file = fs.open(path).map_err(LogError::io("open", path))?;
             let bytes = file.size().map_err(LogError::io("measure", path))?;
             if bytes == self.shared.options.segment_bytes {
-                self.shared.lock().spare = Some(Spare { path: path.to_owned(), file, bytes });
+                self.shared.lock().spares.push_back(Spare { path: path.to_owned(), file, bytes });
                 return Ok(());
             }
         }
@@ -91,14 +93,14 @@ impl Keeper {
             return Ok(());
         }
         self.look_at_free_space();
-        if self.remove_released()? {
+        if self.remove_released()? | self.give_back_spares()? {
             self.look_at_free_space();
         }
         self.prepare_spare()
     }
 
     fn wants_spare(&self, state: &crate::shared::State) -> bool {
-        !state.is_closing_idle() && state.spare.as_ref().is_none_or(|spare| spare.bytes < state.spare_bytes)
+        !state.is_closing_idle() && state.spares.iter().all(|spare| spare.bytes < state.spare_bytes)
     }
 
     /// Sets whether a spare may be made and whether new data is refused: below the limit, or with no place to write to.
@@ -133,7 +135,7 @@ impl Keeper {
         }
         let bytes = state.spare_bytes;
         drop(state);
-        self.drop_small_spare(bytes)?;
+        self.drop_small_spares(bytes)?;
         let name = format!("{:020}", self.next_name);
         self.next_name += 1;
         let dir = &self.shared.options.dir;
@@ -154,12 +156,32 @@ impl Keeper {
         }
     }
 
-    /// A frame larger than the spare needs another one.
-    fn drop_small_spare(&self, bytes: u64) -> Result<(), LogError> {
-        let mut state = self.shared.lock();
-        let Some(spare) = state.spare.take_if(|spare| spare.bytes < bytes) else { return Ok(()) };
-        drop(state);
-        self.shared.fs.remove(&spare.path).map_err(LogError::io("remove", &spare.path))
+    /// A frame larger than the spares needs another one.
+    fn drop_small_spares(&self, bytes: u64) -> Result<(), LogError> {
+        let small: VecDeque<Spare> = {
+            let mut state = self.shared.lock();
+            let (small, fitting) = state.spares.drain(..).partition(|spare| spare.bytes < bytes);
+            state.spares = fitting;
+            small
+        };
+        self.remove_spares(small)
+    }
+
+    /// All but one, when the disk is full. Whether that made room.
+    fn give_back_spares(&self) -> Result<bool, LogError> {
+        let given: Vec<Spare> = {
+            let mut state = self.shared.lock();
+            if !state.is_disk_full || state.spares.len() < 2 {
+                return Ok(false);
+            }
+            state.spares.drain(1..).collect()
+        };
+        self.remove_spares(given).map(|()| true)
+    }
+
+    fn remove_spares(&self, spares: impl IntoIterator<Item = Spare>) -> Result<(), LogError> {
+        let remove = |spare: Spare| self.shared.fs.remove(&spare.path).map_err(LogError::io("remove", &spare.path));
+        spares.into_iter().try_for_each(remove)
     }
 
     fn allocate(&self, path: &Path, bytes: u64) -> Result<Arc<dyn OpenFile>, LogError> {
@@ -184,7 +206,7 @@ impl Keeper {
         let (fs, dir) = (&self.shared.fs, &self.shared.options.dir);
         fs.rename(from, path).map_err(LogError::io("rename", from))?;
         fs.sync_dir(dir).map_err(LogError::io("sync", dir))?;
-        self.shared.lock().spare = Some(Spare { path: path.to_owned(), file, bytes });
+        self.shared.lock().spares.push_back(Spare { path: path.to_owned(), file, bytes });
         self.shared.work.notify_all();
         Ok(())
     }
@@ -199,7 +221,7 @@ impl Keeper {
             }
             let Some(segment) = state.sealed.pop_front() else { break };
             let is_right_size = segment.bytes == self.shared.options.segment_bytes;
-            let is_useful = self.wants_spare(&state) && state.spare.is_none() && segment.bytes >= state.spare_bytes;
+            let is_useful = !state.is_closing_idle() && state.spares.len() < self.shared.options.max_spares;
             let recycle = is_right_size && is_useful && !state.is_disk_full;
             drop(state);
             if recycle {

@@ -170,7 +170,7 @@ impl IngestLog {
     pub fn stats(&self) -> LogStats {
         let state = self.shared.lock();
         let sealed: u64 = state.sealed.iter().map(|segment| segment.bytes).sum();
-        let spare = state.spare.as_ref().map_or(0, |spare| spare.bytes);
+        let spare: u64 = state.spares.iter().map(|spare| spare.bytes).sum();
         let (fsync_p50_us, fsync_p99_us) = state.sync_times.quantiles();
         LogStats {
             bytes: sealed + spare + state.active_bytes.unwrap_or(0),

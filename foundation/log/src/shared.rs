@@ -64,7 +64,8 @@ pub(crate) struct State {
     /// The consumer was dropped: frames are not kept for it.
     pub(crate) is_consumer_gone: bool,
 
-    pub(crate) spare: Option<Spare>,
+    /// Files that wait to become segments; one is enough.
+    pub(crate) spares: VecDeque<Spare>,
     /// The next segment must be at least this large.
     pub(crate) spare_bytes: u64,
     pub(crate) sealed: VecDeque<Sealed>,
@@ -110,7 +111,7 @@ impl Shared {
             ready_limit_bytes: options.queue_bytes,
             subscription: 0,
             is_consumer_gone: false,
-            spare: None,
+            spares: VecDeque::new(),
             spare_bytes: options.segment_bytes,
             sealed: VecDeque::new(),
             active_bytes: None,

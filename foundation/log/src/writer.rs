@@ -245,9 +245,8 @@ impl Writer {
             if let Some(reason) = &state.failed {
                 return Err(LogError::Poisoned { reason: reason.clone() });
             }
-            if state.spare.as_ref().is_some_and(|spare| spare.bytes >= bytes)
-                && let Some(spare) = state.spare.take()
-            {
+            let fitting = state.spares.iter().position(|spare| spare.bytes >= bytes);
+            if let Some(spare) = fitting.and_then(|at| state.spares.remove(at)) {
                 state.spare_bytes = options.segment_bytes;
                 return Ok(spare);
             }

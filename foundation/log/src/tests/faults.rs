@@ -108,6 +108,33 @@ fn a_log_opens_on_a_full_disk_and_serves_reads() {
     });
 }
 
+/// Scenario: spares are kept, then something else fills the disk.
+/// Guarantee: all but one are given back, so that reads, seals and clean-up go on.
+#[test]
+fn a_full_disk_gets_spares_back() {
+    let fs = SimFileSystem::new(5);
+    written(&fs, 60, true);
+    let (log, _) = open(&fs, 60);
+    runtime().block_on(async {
+        log.release(LogOffset(60));
+        while log.stats().segments > 1 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        log.close().await.unwrap();
+    });
+    assert_eq!(files_named(&fs, "spare").len(), options().max_spares);
+    let used = fs.files(Path::new(DIR)).iter().filter_map(|path| fs.contents(path)).map(|file| file.len() as u64).sum();
+    fs.set_capacity(used);
+    let (log, _) = try_open(&fs, LogOptions { min_free_bytes: 1, ..options() }, 60).unwrap();
+    runtime().block_on(async {
+        while log.stats().disk_full {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        log.append(frame(60)).await.unwrap();
+        log.close().await.unwrap();
+    });
+}
+
 /// Scenario: nobody consumes.
 /// Guarantee: the log stops committing at the consumer's limit, then refuses; it goes on when frames are taken.
 #[test]

@@ -149,6 +149,42 @@ fn released_segments_go_and_numbers_go_on() {
     assert_eq!(next, LogOffset(101));
 }
 
+/// Scenario: many segments are released at once, then as much is written again, also by the next run.
+/// Guarantee: as many as `max_spares` are used again, so that none is zeroed.
+#[test]
+fn segments_released_at_once_are_used_again() {
+    let fs = SimFileSystem::new(7);
+    let frames = written(&fs, 100, true);
+    assert!(log_files(&fs).len() > 5, "{:?}", log_files(&fs));
+    let (log, _) = open(&fs, 100);
+    runtime().block_on(async {
+        log.release(LogOffset(100));
+        while log.stats().segments > 1 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        log.close().await.unwrap();
+    });
+    let spares = files_named(&fs, "spare");
+    assert_eq!(spares.len(), options().max_spares);
+    let (log, _) = open(&fs, 100);
+    runtime().block_on(async {
+        let _consumer = log.subscribe(usize::MAX);
+        for n in 100.. {
+            log.append(frame(n)).await.unwrap();
+            if log.stats().segments == 3 {
+                break;
+            }
+        }
+        log.close().await.unwrap();
+    });
+    let left = files_named(&fs, "spare");
+    assert_eq!(left, spares[options().max_spares - left.len()..], "one was zeroed");
+    assert_eq!(left.len(), 1);
+    let (_log, recovered) = open(&fs, 100);
+    assert_eq!(recovered.damage, []);
+    assert!(all(recovered).len() > frames.len() / 10);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 30, ..ProptestConfig::default() })]
 

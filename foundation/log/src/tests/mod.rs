@@ -31,6 +31,7 @@ fn options() -> LogOptions {
         max_frame_bytes: 64 << 10,
         queue_bytes: 1 << 20,
         min_free_bytes: 0,
+        max_spares: 3,
         quarantine_bytes: 1 << 20,
     }
 }
@@ -105,8 +106,12 @@ fn written(fs: &SimFileSystem, count: u64, close: bool) -> Vec<Frame> {
 }
 
 fn log_files(fs: &SimFileSystem) -> Vec<PathBuf> {
-    let is_log = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "log");
-    fs.files(Path::new(DIR)).into_iter().filter(is_log).collect()
+    files_named(fs, "log")
+}
+
+fn files_named(fs: &SimFileSystem, extension: &str) -> Vec<PathBuf> {
+    let is_one = |path: &PathBuf| path.extension().is_some_and(|found| found == extension);
+    fs.files(Path::new(DIR)).into_iter().filter(is_one).collect()
 }
 
 fn real() -> Arc<crate::RealFileSystem> {
