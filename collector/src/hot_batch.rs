@@ -32,6 +32,23 @@ impl HotBatch {
         }
     }
 
+    /// Lets go of what coarse rows were folded from.
+    pub(crate) fn settle(&mut self) {
+        if let HotBatch::Folded(frozen, level) = self
+            && let Some(batch) = frozen.coarse_rows(*level)
+        {
+            *self = HotBatch::Built(batch);
+        }
+    }
+
+    /// The rows as they are written: a few thousand at a time, where they have to be folded first.
+    pub(crate) fn batches(&self) -> Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + '_> {
+        match self {
+            HotBatch::Built(batch) => Box::new(std::iter::once(Ok(batch.clone()))),
+            HotBatch::Folded(frozen, level) => frozen.batches(*level),
+        }
+    }
+
     /// The rows themselves. Folding takes about a microsecond a row, so no lock of [`crate::core`] should be held.
     ///
     /// # Errors

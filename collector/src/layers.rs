@@ -134,8 +134,9 @@ impl Layers {
 
     /// The oldest generation is in the table now. It is kept for a moment unless it takes more than `keep_bytes`.
     pub(crate) fn published(&mut self, now_ms: u64, keep_bytes: usize) {
-        if let Some(generation) = self.sealing.pop_front() {
+        if let Some(mut generation) = self.sealing.pop_front() {
             self.drop_published();
+            generation.chunks.iter_mut().for_each(|chunk| chunk.rows.settle());
             let bytes: usize = generation.chunks.iter().map(|chunk| chunk.rows.size_bytes()).sum();
             self.published = Some((generation, now_ms));
             if bytes > keep_bytes {

@@ -14,10 +14,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use arrow::array::RecordBatch;
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
+use arrow::error::ArrowError;
 use daymark_guard::fault::{self, Fault, Step};
 use daymark_guard::{Backoff, BackoffOptions};
 use daymark_model::{Classify, ErrorClass, LogOffset};
-use daymark_store::{Commit, SegmentOptions, StoreError, TableName, write_segment_from};
+use daymark_store::{Commit, SegmentFile, SegmentOptions, StoreError, Table, TableName, write_segment_from};
 
 use crate::columns::widen;
 use crate::core::{Seal, Shared};
@@ -89,25 +90,39 @@ fn publish(shared: &Shared, seal: &Seal) -> Result<(), CollectorError> {
 
 async fn write(shared: &Shared, seal: &Seal) -> Result<(), StoreError> {
     let table = shared.store.table(&seal.tenant, seal.table);
-    let built: Vec<RecordBatch> = seal.batches.iter().map(HotBatch::batch).collect::<Result<_, _>>()?;
-    let parts = match seal.table {
-        TableName::Series => vec![vec![sorted_by_series(&built)?]],
-        // Each batch is sorted by series, as a segment has to be; there is one as a rule.
-        table if table.is_sorted_by_series() => built.into_iter().map(|batch| vec![batch]).collect(),
-        _ => vec![built],
-    };
-    let mut segments = Vec::with_capacity(parts.len());
-    for batches in parts {
-        let rows = batches.iter().map(RecordBatch::num_rows).sum();
-        // Spelled out one by one, while they are written.
-        let wide = futures::stream::iter(batches.into_iter().map(|batch| widen(&batch).map_err(StoreError::from)));
-        segments.push(write_segment_from(&table, rows, wide, SegmentOptions::default()).await?);
+    let mut segments = Vec::new();
+    match seal.table {
+        TableName::Series => {
+            let built = seal.batches.iter().map(HotBatch::batch).collect::<Result<Vec<_>, _>>()?;
+            let sorted = sorted_by_series(&built)?;
+            segments.push(segment(&table, sorted.num_rows(), std::iter::once(Ok(sorted))).await?);
+        }
+        // Each is sorted by series, as a segment has to be; there is one as a rule.
+        name if name.is_sorted_by_series() => {
+            for rows in &seal.batches {
+                segments.push(segment(&table, rows.count(), rows.batches()).await?);
+            }
+        }
+        _ => {
+            let rows = seal.batches.iter().map(HotBatch::count).sum();
+            segments.push(segment(&table, rows, seal.batches.iter().flat_map(HotBatch::batches)).await?);
+        }
     }
     fault::reach(Step::SealBeforeCommit);
     let after = Some(shared.held(seal));
     table.commit(Commit { after, ..Commit::publish(segments, seal.through) }).await?;
     fault::reach(Step::SealAfterCommit);
     Ok(())
+}
+
+/// Writes about `rows` rows, each batch spelled out only when it is its turn.
+async fn segment(
+    table: &Table,
+    rows: usize,
+    batches: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
+) -> Result<SegmentFile, StoreError> {
+    let wide = batches.map(|batch| Ok(widen(&batch?)?));
+    write_segment_from(table, rows, futures::stream::iter(wide), SegmentOptions::default()).await
 }
 
 fn sorted_by_series(batches: &[RecordBatch]) -> Result<RecordBatch, StoreError> {

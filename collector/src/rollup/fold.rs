@@ -4,6 +4,7 @@
 //! - every fragment is counted once in each resolution, whatever the order in which its points came;
 //! - a coarse row is folded from the next finer ones, so distributions are merged once a level.
 
+use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use daymark_model::LogOffset;
 use daymark_store::series::{Adding, Fragment, FragmentColumns};
@@ -94,6 +95,16 @@ impl Fold {
             true => self.take(series, adding, pending, level + 1, coarsest, fragment),
             false => Ok(()),
         }
+    }
+
+    /// Rows of one resolution that were not taken yet.
+    pub(super) fn rows(&self, level: usize) -> usize {
+        self.rows[level].as_ref().map_or(0, FragmentColumns::rows)
+    }
+
+    /// Takes the rows of one resolution, if there are any.
+    pub(super) fn take_rows(&mut self, level: usize) -> Result<Option<RecordBatch>, ArrowError> {
+        self.rows[level].as_mut().filter(|rows| rows.rows() > 0).map(FragmentColumns::finish).transpose()
     }
 
     /// The rows, by resolution.

@@ -265,7 +265,7 @@ impl Rollups {
     fn fold(&self, levels: Levels, through: LogOffset) -> Result<Folded, ArrowError> {
         let used = self.slots.iter().filter(|slot| slot.newest != NONE);
         let chains = used.map(|slot| Chain { series: &*slot.series, adding: slot.adding, newest: slot.newest });
-        frozen::fold(chains.collect(), (&self.open, &self.extras), levels, through)
+        frozen::fold(frozen::sorted(chains.collect()), (&self.open, &self.extras), levels, through)
     }
 
     /// The fragments for a hot read of one resolution, with the offset they reflect. Building them takes the lock from
@@ -308,7 +308,9 @@ impl Rollups {
             newest: std::mem::replace(&mut slot.newest, NONE),
         };
         let chains = used.map(chain).collect();
-        let (open, extras) = (std::mem::take(&mut self.open), std::mem::take(&mut self.extras));
+        // With room for as many: growing would copy them again and again.
+        let room = Vec::with_capacity(self.open.len());
+        let (open, extras) = (std::mem::replace(&mut self.open, room), std::mem::take(&mut self.extras));
         let frozen = Frozen::new(Parts { chains, open, extras }, self.wanted, through);
         self.live = Default::default();
         self.seals += 1;

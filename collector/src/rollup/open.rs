@@ -43,7 +43,7 @@ pub(super) struct Extra {
 pub(super) struct Extras {
     all: Vec<Extra>,
     /// Bytes of the distributions, about.
-    pub(super) bytes: usize,
+    bytes: usize,
 }
 
 /// The point does not fit this fragment: a total that was reset, or other bucket bounds. Nothing was added.
@@ -65,6 +65,11 @@ impl Extras {
             self.all.push(Extra::default());
         }
         &mut self.all[*at as usize]
+    }
+
+    /// Bytes in use, about.
+    pub(super) fn size_bytes(&self) -> usize {
+        size_of_val(self.all.as_slice()) + self.bytes
     }
 
     fn hist(&self, at: u32) -> Option<&Histogram> {

@@ -248,6 +248,28 @@ fn a_seal_takes_every_resolution_at_once() {
 }
 
 #[test]
+fn rows_that_are_written_in_pieces_are_those_that_a_reader_gets() {
+    let points = |label: u64| {
+        let of_window = move |window: u64| number(0, window * 10 + 5, (label + window) as f64, &format!("{label}"));
+        (0..4).map(of_window)
+    };
+    for wanted in [[true; LEVELS], [false, true, false, true]] {
+        let mut rollups = Rollups::new(limits(10_000));
+        rollups.want(wanted);
+        add(&mut rollups, "m", "1", sum((0..5_000).flat_map(points).collect(), 2));
+        let frozen = rollups.freeze(LogOffset(7)).unwrap();
+        for level in frozen.levels() {
+            let pieces: Vec<RecordBatch> = frozen.batches(level).collect::<Result<_, _>>().unwrap();
+            let is_finest = frozen.levels().next() == Some(level);
+            assert_eq!(pieces.len() > 1, is_finest && level == 0, "level {level}");
+            let written = arrow::compute::concat_batches(&pieces[0].schema(), &pieces).unwrap();
+            assert_eq!(frozen.coarse_rows(level).is_some(), !is_finest, "coarse rows come with the finest");
+            assert_eq!(written, frozen.batch(level).unwrap(), "level {level}");
+        }
+    }
+}
+
+#[test]
 fn only_tables_that_lack_the_points_get_them() {
     let mut rollups = Rollups::new(limits(100));
     rollups.want([false, true, false, true]);
