@@ -20,6 +20,7 @@ use daymark_model::{DERIVED_WINDOW_NS, SpanId, TraceId, UnixNanos};
 
 use crate::decode::varint;
 use crate::proto::put_varint;
+use crate::text::text_of;
 use crate::{DecodeError, Problem};
 
 const VERSION: u8 = 1;
@@ -200,7 +201,7 @@ impl<'a> Reader<'a> {
     fn text(&mut self) -> Result<&'a str, DecodeError> {
         let len = self.varint()?;
         let bytes = self.take(len)?;
-        std::str::from_utf8(bytes).or_else(|_| self.fault(Problem::Utf8))
+        text_of(bytes).or_else(|_| self.fault(Problem::Utf8))
     }
 
     fn series(&mut self, source: DerivedSource, service: &'a str, first: u64) -> Result<DerivedView<'a>, DecodeError> {

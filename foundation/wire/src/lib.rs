@@ -27,6 +27,7 @@ pub mod json;
 mod proto;
 pub mod receive;
 mod status;
+mod text;
 
 pub use batch::{BatchView, encode_batch};
 pub use client::{CollectorClient, CollectorClientOptions};

@@ -3,6 +3,7 @@
 //! A [`Fault`] carries the address of the offending byte and the path to it; it becomes a
 //! [`DecodeError`] with a position at the walk's entry. It is boxed, so that the path without faults stays small.
 
+use crate::text::text_of;
 use crate::{DecodeError, Problem};
 
 /// A fault inside a payload.
@@ -137,7 +138,7 @@ impl<'a> Field<'a> {
 
     /// A string.
     pub(crate) fn text(&self, name: &str) -> Parse<&'a str> {
-        std::str::from_utf8(self.bytes(name)?).map_err(|_| self.fault(name, Problem::Utf8))
+        text_of(self.bytes(name)?).map_err(|_| self.fault(name, Problem::Utf8))
     }
 
     /// Whether the field is length-delimited.
