@@ -36,6 +36,8 @@ pub struct CompactOptions {
     pub fan_in: usize,
     /// Most segments of one merger.
     pub max_inputs: usize,
+    /// Most segments of one merger of a metric table or of `series`: they are read side by side, and each takes a few MiB.
+    pub max_sorted_inputs: usize,
     /// A merger holds no more compressed bytes than this; larger segments are left alone.
     pub max_bytes: u64,
     /// Only segments that end in the same stretch of this length are merged, so that retention still drops whole ones.
@@ -55,6 +57,7 @@ impl Default for CompactOptions {
         CompactOptions {
             fan_in: 8,
             max_inputs: 64,
+            max_sorted_inputs: 16,
             max_bytes: 64 << 20,
             window_ns: 6 * 3_600_000_000_000,
             splice_bytes: 1 << 20,
@@ -68,7 +71,11 @@ impl CompactOptions {
     #[must_use]
     pub fn for_table(&self, table: TableName) -> CompactOptions {
         let windows_ns = table.window_ns().unwrap_or(0).saturating_mul(MIN_WINDOWS);
-        CompactOptions { window_ns: self.window_ns.max(windows_ns), ..self.clone() }
+        let max_inputs = match table.is_sorted_by_series() {
+            true => self.max_inputs.min(self.max_sorted_inputs),
+            false => self.max_inputs,
+        };
+        CompactOptions { window_ns: self.window_ns.max(windows_ns), max_inputs, ..self.clone() }
     }
 
     /// How the merger of `inputs` of `table` is written: segments of logs that gave up their index do not get one by being
