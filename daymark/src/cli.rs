@@ -125,7 +125,7 @@ pub(crate) struct UpArgs {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct QueryTuning {
     /// A query or SQL statement that takes longer is stopped, and answered with this limit. Files that it may still read stay for
-    /// ten minutes after they were merged or dropped.
+    /// ten minutes after they were merged or dropped (--keep-removed-s of the collector).
     #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=300_000))]
     pub(crate) query_timeout_ms: u64,
 }

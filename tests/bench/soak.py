@@ -24,6 +24,8 @@ BATCH = 1000
 CONNECTIONS = 4
 WRITE_BYTES = 256 << 10
 SIGNALS = ["logs", "traces"]
+# What merging leaves is kept a tenth as long as by default, so that its number is flat within the run, too.
+CLEAN_UP = ["--keep-removed-s", "60", "--keep-commits-s", "360", "--retention-check-s", "30"]
 # As the fastest rate is not known before, its files have a size of their own.
 FULL_RATE_ITEMS = 400_000
 
@@ -134,7 +136,7 @@ def rates_of(args):
 
 
 def soak(args, rates):
-    daymark = Daymark(args.daymark, str(args.data / "data"))
+    daymark = Daymark(args.daymark, str(args.data / "data"), CLEAN_UP)
     watch, syncs = Watch(daymark), Syncs(daymark.data / "raw-fdatasync")
     watch.start()
     syncs.start()

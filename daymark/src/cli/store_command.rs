@@ -93,7 +93,7 @@ pub(crate) struct DeleteArgs {
     /// Count the rows and change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Delete the files of older versions at once, instead of after their grace of ten minutes; queries that are
+    /// Delete the files of older versions at once, instead of after ten minutes (--keep-removed-s); queries that are
     /// running then answer in part.
     #[arg(long)]
     pub(crate) purge: bool,

@@ -20,6 +20,15 @@ pub(crate) struct CollectorTuning {
     /// How often small segments are looked for, to be merged into large ones.
     #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(100..=86_400_000))]
     pub(crate) compact_interval_ms: u64,
+    /// Files of segments that were merged, deleted or too old stay so long, for queries and other engines that read an older
+    /// version of the table: 60 to 31536000. Longer than any query takes; what was deleted without --purge stays as long, and
+    /// merged rows take room twice.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(60..=31_536_000))]
+    pub(crate) keep_removed_s: u64,
+    /// Commits of a table stay so long, and until a checkpoint covers them: 60 to 31536000. An older version can be read while
+    /// its commits are there and its files (--keep-removed-s).
+    #[arg(long, value_name = "SECONDS", default_value_t = 3_600, value_parser = clap::value_parser!(u64).range(60..=31_536_000))]
+    pub(crate) keep_commits_s: u64,
     /// Segments whose row groups take so many bytes or more, on average, are merged without being decoded: 0 to 1 GiB. Smaller
     /// row groups are joined into larger ones first.
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, value_parser = clap::value_parser!(u64).range(0..=1 << 30))]

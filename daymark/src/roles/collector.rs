@@ -51,7 +51,7 @@ pub(crate) async fn start(
         true => Ok(()),
         false => Err("the tables are being opened".to_owned()),
     });
-    let store = store::for_writing(data, role).await?;
+    let store = store::for_writing(data, role, tuning).await?;
     let collector = Collector::start_reporting(options, store, Arc::new(SystemClock), drain.clone(), health).await?;
     opened.store(true, Relaxed);
     Ok(collector)

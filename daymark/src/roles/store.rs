@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use daymark_guard::secret;
 use daymark_store::{Access, CollectorId, Store, StoreOptions};
 
-use crate::cli::DataArgs;
+use crate::cli::{CollectorTuning, DataArgs};
 
 /// The tables, for `role`, which reads them.
 ///
@@ -27,8 +27,13 @@ pub(crate) async fn for_reading(data: &DataArgs, role: &str) -> anyhow::Result<A
 ///
 /// # Errors
 /// As [`for_reading`], and when the object store is no place for tables.
-pub(crate) async fn for_writing(data: &DataArgs, role: &str) -> anyhow::Result<Arc<Store>> {
-    let (options, take_over) = (StoreOptions::default(), data.store.take_over);
+pub(crate) async fn for_writing(data: &DataArgs, role: &str, tuning: &CollectorTuning) -> anyhow::Result<Arc<Store>> {
+    let options = StoreOptions {
+        delete_grace_ms: tuning.keep_removed_s * 1_000,
+        log_grace_ms: tuning.keep_commits_s * 1_000,
+        ..StoreOptions::default()
+    };
+    let take_over = data.store.take_over;
     let store = match data.store.remote(cache_dir(data, role))? {
         Some(remote) => {
             let path = data.data_dir.join("collector.id");

@@ -13,6 +13,11 @@ use crate::roles::admission::Admission;
 use crate::roles::{collector, guard, keys, metrics, process, query};
 
 pub(crate) async fn run(args: UpArgs) -> anyhow::Result<()> {
+    let (keep_s, query_ms) = (args.tuning.keep_removed_s, args.queries.query_timeout_ms);
+    anyhow::ensure!(
+        keep_s * 1_000 > query_ms,
+        "--keep-removed-s {keep_s} is not longer than --query-timeout-ms {query_ms}: queries would lose files that they still read"
+    );
     run_until(args, Drain::new()).await
 }
 

@@ -110,7 +110,7 @@ pub enum StoreError {
     /// Files cannot be deleted, or held, because others are at it.
     #[error(
         "{by} of these tables is running, and it and this cannot both have the files: try again when it has ended; files that \
-         only older versions need are deleted by a running collector ten minutes after they were taken out"
+         only older versions need are deleted by a running collector after its --keep-removed-s (600)"
     )]
     FilesHeld {
         /// Who has them.
