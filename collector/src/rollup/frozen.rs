@@ -3,9 +3,9 @@
 //!
 //! Invariants:
 //! - nothing is added to them any more, so the rows do not depend on when they are folded, nor on who does it;
-//! - coarse rows, which are few, are kept once they are there.
+//! - coarse rows are kept once they are there; until then they are counted as one a series and resolution.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
@@ -19,6 +19,8 @@ use crate::columns::MetricSeries;
 
 /// Rows of the finest resolution that are spelled out at once.
 const BATCH_ROWS: usize = 8_000;
+/// What the coarse rows of a series take, about: one of each coarse resolution. Bytes.
+const COARSE_BYTES: usize = 250 * (LEVELS - 1);
 
 /// A series and its newest fragment.
 pub(super) struct Chain<S> {
@@ -42,6 +44,8 @@ pub(crate) struct Frozen {
     finest: OnceLock<RecordBatch>,
     /// Rows of the others, once the finest are written or a hot read asked for them.
     coarse: OnceLock<Folded>,
+    /// Held while a hot read folds, so that others wait for it.
+    folding: Mutex<()>,
 }
 
 /// What the rows are folded from.
@@ -60,10 +64,11 @@ impl Frozen {
             levels,
             through,
             windows: (UnixNanos(first), UnixNanos(last)),
-            size_bytes: size_bytes(&parts.open, &parts.extras),
+            size_bytes: size_bytes(&parts.open, &parts.extras, parts.chains.len()),
             parts,
             finest: OnceLock::new(),
             coarse: OnceLock::new(),
+            folding: Mutex::new(()),
         })
     }
 
@@ -108,6 +113,10 @@ impl Frozen {
     /// # Errors
     /// When the columns do not fit the schema: a mistake in this crate.
     pub(crate) fn batch(&self, level: usize) -> Result<RecordBatch, ArrowError> {
+        if let Some(built) = self.built(level) {
+            return Ok(built.clone());
+        }
+        let _folding = self.folding.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(built) = self.built(level) {
             return Ok(built.clone());
         }
@@ -187,9 +196,9 @@ impl Parts {
     }
 }
 
-/// Bytes that fragments take.
-pub(super) fn size_bytes(open: &[Open], extras: &Extras) -> usize {
-    size_of_val(open) + extras.size_bytes()
+/// Bytes that the fragments of so many series take, with the coarse rows they become.
+pub(super) fn size_bytes(open: &[Open], extras: &Extras, series: usize) -> usize {
+    size_of_val(open) + extras.size_bytes() + COARSE_BYTES * series
 }
 
 /// By metric and series, as the tables are.

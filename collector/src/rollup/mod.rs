@@ -80,6 +80,8 @@ pub(crate) struct Rollups {
     /// The resources of those series, by the hash of their attributes.
     derived_from: IdMap<u64, Arc<Encoded>>,
     open: Vec<Open>,
+    /// How many series have an open fragment.
+    chains: usize,
     extras: Extras,
     /// Resolutions whose tables lack what is open.
     wanted: Levels,
@@ -122,6 +124,7 @@ impl Rollups {
             derived: IdMap::default(),
             derived_from: IdMap::default(),
             open: Vec::new(),
+            chains: 0,
             extras: Extras::default(),
             wanted: [true; LEVELS],
             live: Default::default(),
@@ -137,7 +140,7 @@ impl Rollups {
 
     /// Bytes that a seal frees, about.
     pub(crate) fn size_bytes(&self) -> usize {
-        frozen::size_bytes(&self.open, &self.extras)
+        frozen::size_bytes(&self.open, &self.extras, self.chains)
     }
 
     /// Which resolutions the open fragments are for.
@@ -205,6 +208,7 @@ impl Rollups {
         let mut fresh = Open::new(known.newest, window);
         let taken = add(&mut fresh, &mut self.extras);
         debug_assert!(taken.is_ok());
+        self.chains += usize::from(known.newest == NONE);
         known.latest = if known.newest == NONE { window.0 } else { known.latest.max(window.0) };
         known.newest = self.open.len() as u32;
         self.open.push(fresh);
@@ -311,6 +315,7 @@ impl Rollups {
         // With room for as many: growing would copy them again and again.
         let room = Vec::with_capacity(self.open.len());
         let (open, extras) = (std::mem::replace(&mut self.open, room), std::mem::take(&mut self.extras));
+        self.chains = 0;
         let frozen = Frozen::new(Parts { chains, open, extras }, self.wanted, through);
         self.live = Default::default();
         self.seals += 1;

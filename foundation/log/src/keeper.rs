@@ -5,11 +5,10 @@
 //!
 //! Invariants:
 //! - a spare is of full size, written and synced, and so is its name, before the writer can take it;
-//! - released segments become spares, up to `max_spares`: a log that is released in bursts zeroes none;
+//! - released segments become spares, up to `max_spares`; they are given back before new data is refused for want of room;
 //! - the newest segment is never removed: it carries the sequence numbers on;
 //! - with less than `min_free_bytes` free nothing is allocated, and new data is refused until there is more.
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +48,7 @@ impl Keeper {
             keeper.next_name = keeper.next_name.max(number.saturating_add(1));
             keeper.adopt(&dir.join(name), name.ends_with(TEMPORARY_SUFFIX))?;
         }
+        keeper.give_back_spares()?;
         keeper.look_at_free_space();
         Ok(keeper)
     }
@@ -92,8 +92,9 @@ impl Keeper {
         if self.shared.lock().failed.is_some() {
             return Ok(());
         }
+        self.give_back_spares()?;
         self.look_at_free_space();
-        if self.remove_released()? | self.give_back_spares()? {
+        if self.remove_released()? {
             self.look_at_free_space();
         }
         self.prepare_spare()
@@ -135,7 +136,6 @@ impl Keeper {
         }
         let bytes = state.spare_bytes;
         drop(state);
-        self.drop_small_spares(bytes)?;
         let name = format!("{:020}", self.next_name);
         self.next_name += 1;
         let dir = &self.shared.options.dir;
@@ -156,32 +156,21 @@ impl Keeper {
         }
     }
 
-    /// A frame larger than the spares needs another one.
-    fn drop_small_spares(&self, bytes: u64) -> Result<(), LogError> {
-        let small: VecDeque<Spare> = {
-            let mut state = self.shared.lock();
-            let (small, fitting) = state.spares.drain(..).partition(|spare| spare.bytes < bytes);
-            state.spares = fitting;
-            small
-        };
-        self.remove_spares(small)
-    }
-
-    /// All but one, when the disk is full. Whether that made room.
-    fn give_back_spares(&self) -> Result<bool, LogError> {
+    /// Makes room where it is short, before new data would be refused for it: one spare is enough, and none where a frame
+    /// needs a larger one.
+    fn give_back_spares(&self) -> Result<(), LogError> {
+        let options = &self.shared.options;
+        let free = self.shared.fs.free_bytes(&options.dir).unwrap_or(u64::MAX);
         let given: Vec<Spare> = {
             let mut state = self.shared.lock();
-            if !state.is_disk_full || state.spares.len() < 2 {
-                return Ok(false);
+            let (wanted, kept) = if self.wants_spare(&state) { (state.spare_bytes, 0) } else { (0, 1) };
+            if free >= options.min_free_bytes.saturating_add(wanted) || state.spares.len() <= kept {
+                return Ok(());
             }
-            state.spares.drain(1..).collect()
+            state.spares.drain(kept..).collect()
         };
-        self.remove_spares(given).map(|()| true)
-    }
-
-    fn remove_spares(&self, spares: impl IntoIterator<Item = Spare>) -> Result<(), LogError> {
         let remove = |spare: Spare| self.shared.fs.remove(&spare.path).map_err(LogError::io("remove", &spare.path));
-        spares.into_iter().try_for_each(remove)
+        given.into_iter().try_for_each(remove)
     }
 
     fn allocate(&self, path: &Path, bytes: u64) -> Result<Arc<dyn OpenFile>, LogError> {

@@ -26,8 +26,8 @@ pub struct LogOptions {
     pub queue_bytes: usize,
     /// New data is refused while the disk has less free than this, so that reads, seals and clean-up go on.
     pub min_free_bytes: u64,
-    /// Most files kept ready to become segments. Released segments fill them up, beyond they are deleted: a log that is
-    /// released in bursts needs none to be zeroed. Only one is made ahead of need.
+    /// Most files kept ready to become segments. Released segments fill them up, beyond they are deleted: what is released in
+    /// bursts need not be zeroed again. Only one is made ahead of need.
     pub max_spares: usize,
     /// Most bytes kept in the quarantine directory; damage beyond is reported but not copied.
     pub quarantine_bytes: u64,

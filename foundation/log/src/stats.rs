@@ -10,7 +10,7 @@ const WINDOW: usize = 1_024;
 /// State of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogStats {
-    /// Bytes of segment files on disk, the prepared one included.
+    /// Bytes of segment files on disk, the spares included.
     pub bytes: u64,
     /// Segment files that hold or take frames.
     pub segments: u64,

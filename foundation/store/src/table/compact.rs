@@ -72,7 +72,7 @@ impl CompactOptions {
     pub fn for_table(&self, table: TableName) -> CompactOptions {
         let windows_ns = table.window_ns().unwrap_or(0).saturating_mul(MIN_WINDOWS);
         let max_inputs = match table.is_sorted_by_series() {
-            true => self.max_inputs.min(self.max_sorted_inputs),
+            true => self.max_inputs.min(self.max_sorted_inputs.max(self.fan_in)),
             false => self.max_inputs,
         };
         CompactOptions { window_ns: self.window_ns.max(windows_ns), max_inputs, ..self.clone() }
