@@ -56,3 +56,16 @@ async fn what_tables_take_is_told_by_the_api_the_command_line_and_metrics() {
     }
     system.stop();
 }
+
+/// Guarantee: no start with options that would take files from under a running query.
+#[test]
+fn files_are_kept_longer_than_a_query_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new("timeout");
+    command.arg("60s").arg(binary("daymark")).arg("up").arg("--data-dir").arg(dir.path());
+    command.args(["--keep-removed-s", "60", "--query-timeout-ms", "60000"]);
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("--keep-removed-s 60 is not longer than --query-timeout-ms 60000"), "{said}");
+}
